@@ -1,0 +1,43 @@
+"""The action on functions on the group: the regular representation."""
+
+import jax.numpy as jnp
+
+from gequi_jax._typing import FeatureMap
+from gequi_jax.actions._grids import act_on_grid, check_spatial_axes, checked_element
+from gequi_jax.groups import FiniteGroup
+
+
+def act_on_feature_map(element: int, x: FeatureMap, *, group: FiniteGroup) -> FeatureMap:
+    """Transforms feature maps on the group by one element: the images move and the poses are permuted.
+
+        (L_g f)(x, h) = f(g^-1 x, g^-1 h)
+
+    Args:
+      element: the index of g in the group.
+      x: feature maps `[batch, *spatial, group, channels]`.
+      group: the group that the index and the group axis refer to.
+
+    Raises:
+      ValueError: if the element is not in the group, or the axes or the size of the group axis do not fit the group.
+    """
+    check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
+    check_group_axis(x, group, axis=-2)
+    inverse = group.inverses[checked_element(element, group)]
+    poses = jnp.take(x, group.cayley_table[inverse], axis=-2)
+    merged = poses.reshape(*x.shape[:-2], -1)
+    moved = act_on_grid(element, merged, group=group)
+    return moved.reshape(*moved.shape[:-1], *x.shape[-2:])
+
+
+def check_group_axis(x, group: FiniteGroup, *, axis: int):
+    """Checks the size of a group axis.
+
+    Raises:
+      ValueError: if it is not the order of the group.
+    """
+    if x.shape[axis] != group.order:
+        raise ValueError(
+            f"input: expected a group axis of size {group.order}, one entry for each element of {group.name}, at "
+            f"position {axis} of [batch, *spatial, group, channels]; got shape {x.shape}. "
+            "A lifting layer makes such a feature map from an image."
+        )

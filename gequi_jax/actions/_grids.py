@@ -1,0 +1,99 @@
+"""The action on images: exact where the element maps the grid to itself, multilinear interpolation elsewhere."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gequi_jax._typing import Array, Grid
+from gequi_jax.actions._positions import window_offsets
+from gequi_jax.groups import FiniteGroup
+
+
+def act_on_grid(element: int, x: Grid, *, group: FiniteGroup) -> Grid:
+    """Transforms images by one group element, about their centre.
+
+        (L_h f)(x) = f(h^-1 x)
+
+    A matrix that permutes and reverses the axes only moves array entries: no arithmetic, and images of any shape (a
+    quarter turn exchanges the sides of an oblong image). Any other element interpolates multilinearly, reads zeros
+    outside the image, and keeps its shape.
+
+    Args:
+      element: the index of h in the group.
+      x: images `[batch, *spatial, channels]`.
+      group: the group that the index refers to.
+
+    Raises:
+      ValueError: if the element is not in the group or the number of spatial axes is not the dimension of the group.
+
+    Example:
+      >>> from gequi_jax.groups import cyclic_group
+      >>> image = jnp.arange(6.0).reshape(1, 2, 3, 1)
+      >>> turned = act_on_grid(1, image, group=cyclic_group(4))
+      >>> bool((turned == jnp.rot90(image, 1, axes=(1, 2))).all())
+      True
+    """
+    check_spatial_axes(x, group, other_axes=("batch", "channels"))
+    matrix = group.matrices[checked_element(element, group)]
+    if not _permutes_axes(matrix):
+        return _interpolate(x, np.linalg.inv(matrix))
+    source = np.abs(matrix).argmax(axis=1)
+    reversed_axes = np.flatnonzero(matrix.sum(axis=1) < 0) + 1
+    moved = jnp.transpose(x, (0, *(source + 1).tolist(), x.ndim - 1))
+    return jnp.flip(moved, axis=tuple(reversed_axes.tolist()))
+
+
+def grid_preserving_elements(group: FiniteGroup) -> list[int]:
+    """The elements that map the square (cubic) grid to itself: those whose action on images is exact.
+
+    Example:
+      >>> from gequi_jax.groups import cyclic_group
+      >>> grid_preserving_elements(cyclic_group(8))
+      [0, 2, 4, 6]
+    """
+    return [h for h in range(group.order) if _permutes_axes(group.matrices[h])]
+
+
+def checked_element(element: int, group: FiniteGroup) -> int:
+    """The element as an `int`.
+
+    Raises:
+      ValueError: if it is not the index of an element of the group.
+    """
+    if not isinstance(element, int | np.integer) or not 0 <= element < group.order:
+        raise ValueError(
+            f"element: expected an index from 0 to {group.order - 1} of {group.name}; got {element!r}."
+        )
+    return int(element)
+
+
+def check_spatial_axes(x: Array, group: FiniteGroup, *, other_axes: tuple[str, ...]):
+    """Checks that an array has as many spatial axes as the group has dimensions, besides the axes named.
+
+    Raises:
+      ValueError: if not; the message names the axes expected.
+    """
+    if x.ndim != group.dim + len(other_axes):
+        before, *after = other_axes
+        spatial = {1: "length", 2: "rows, columns", 3: "depth, rows, columns"}.get(group.dim, f"{group.dim} spatial axes")
+        raise ValueError(
+            f"input: expected an array [{', '.join([before, spatial, *after])}] of {group.dim + len(other_axes)} axes, "
+            f"since {group.name} acts on {group.dim} spatial dimensions; got shape {x.shape}."
+        )
+
+
+def _permutes_axes(matrix: np.ndarray) -> bool:
+    magnitude = np.abs(matrix)
+    return bool(np.isin(magnitude, (0.0, 1.0)).all() and (magnitude.sum(0) == 1).all() and (magnitude.sum(1) == 1).all())
+
+
+def _interpolate(x: Grid, inverse_matrix: np.ndarray) -> Grid:
+    spatial_shape = x.shape[1:-1]
+    centre = (np.asarray(spatial_shape) - 1) / 2
+    source = window_offsets(spatial_shape) @ inverse_matrix.T + centre
+    coordinates = list(jnp.asarray(source.T, dtype=x.dtype))
+
+    def one_image(image: Array) -> Array:
+        return jax.scipy.ndimage.map_coordinates(image, coordinates, order=1).reshape(spatial_shape)
+
+    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(x)

@@ -1,0 +1,177 @@
+"""Lifting and group convolutions, each one plain convolution with an expanded filter bank."""
+
+import jax
+import jax.numpy as jnp
+
+from gequi_jax._typing import Array, FeatureMap, Float, Grid
+from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.actions._feature_maps import check_group_axis
+from gequi_jax.actions._grids import check_spatial_axes
+from gequi_jax.groups import FiniteGroup
+
+_AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
+
+
+def lifting_conv(
+    x: Grid,
+    kernel: Float[Array, "*window in_features out_features"],
+    *,
+    group: FiniteGroup,
+    strides: int = 1,
+    padding: str | int = "SAME",
+    kernel_dilation: int = 1,
+    allow_inequivariant: bool = False,
+    precision: jax.lax.PrecisionLike = None,
+) -> FeatureMap:
+    """Convolution of images with every transformed copy of a kernel: from R^d to the group.
+
+        [f * psi](x, h) = sum_c sum_y f_c(y) psi_c(h^-1 (y - x))
+
+    Equivariant: L_g on the input becomes L_g on the output, a moved grid with permuted poses.
+
+    Args:
+      x: images `[batch, *spatial, in_features]`.
+      kernel: the filter `[*window, in_features, out_features]`.
+      group: the group H.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      allow_inequivariant: accept strides and padding that break the symmetry.
+      precision: as in `jax.lax.conv_general_dilated`.
+
+    Returns:
+      Feature maps `[batch, *spatial, group, out_features]`.
+
+    Raises:
+      ValueError: if shapes do not fit, or the strides or the padding break equivariance; the message names the sizes
+        that keep it.
+
+    Reference: Romero et al. (2020), Eqs. 9 to 13.
+    """
+    check_spatial_axes(x, group, other_axes=("batch", "channels"))
+    bank = transform_kernel(kernel, group=group)  # [out_group, *window, in, out]
+    filters = jnp.moveaxis(bank, 0, -2)
+    filters = filters.reshape(*filters.shape[:-2], -1)
+    y = _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
+    return y.reshape(*y.shape[:-1], group.order, -1)
+
+
+def group_conv(
+    x: FeatureMap,
+    kernel: Float[Array, "*window group in_features out_features"],
+    *,
+    group: FiniteGroup,
+    strides: int = 1,
+    padding: str | int = "SAME",
+    kernel_dilation: int = 1,
+    allow_inequivariant: bool = False,
+    precision: jax.lax.PrecisionLike = None,
+) -> FeatureMap:
+    """Convolution on the group: a sum over the poses and positions of the input, seen from each output pose.
+
+        [f * psi](x, h) = sum_c sum_m sum_y f_c(y, m) psi_c(h^-1 (y - x), h^-1 m)
+
+    Equivariant: L_g on the input becomes L_g on the output.
+
+    Args:
+      x: feature maps `[batch, *spatial, group, in_features]`.
+      kernel: the filter `[*window, group, in_features, out_features]`.
+      group: the group H.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      allow_inequivariant: accept strides and padding that break the symmetry.
+      precision: as in `jax.lax.conv_general_dilated`.
+
+    Returns:
+      Feature maps `[batch, *spatial, group, out_features]`.
+
+    Raises:
+      ValueError: if shapes do not fit, or the strides or the padding break equivariance; the message names the sizes
+        that keep it.
+
+    Reference: Romero et al. (2020), Eqs. 8 to 13.
+    """
+    check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
+    check_group_axis(x, group, axis=-2)
+    bank = transform_group_kernel(kernel, group=group)  # [out_group, *window, group, in, out]
+    filters = jnp.moveaxis(bank, 0, -2)
+    filters = filters.reshape(*filters.shape[: group.dim], kernel.shape[-3] * kernel.shape[-2], -1)
+    merged = x.reshape(*x.shape[:-2], -1)
+    y = _convolve(merged, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
+    return y.reshape(*y.shape[:-1], group.order, -1)
+
+
+def resolve_padding(
+    spatial_shape: tuple[int, ...],
+    window_shape: tuple[int, ...],
+    *,
+    strides: int,
+    padding: str | int,
+    kernel_dilation: int = 1,
+    allow_inequivariant: bool = False,
+) -> list[tuple[int, int]]:
+    """The zeros before and after each axis, checked to keep the sampled positions symmetric about the centre.
+
+    A stride s visits positions that are symmetric about the centre of the image only if it divides
+    `size + 2 padding - span`, with the span of the dilated window: otherwise a turned image is sampled elsewhere.
+
+    Raises:
+      ValueError: if the window does not fit, or the symmetry is broken and `allow_inequivariant` is not set.
+
+    Reference: Romero et al. (2020), Appendix C.
+    """
+    if isinstance(padding, str) and padding not in ("SAME", "VALID"):
+        raise ValueError(f"padding: expected 'SAME', 'VALID' or a number of zeros; got {padding!r}.")
+    pads = []
+    for size, side in zip(spatial_shape, window_shape, strict=True):
+        span = (side - 1) * kernel_dilation + 1
+        total = span - 1 if padding == "SAME" else 0 if padding == "VALID" else 2 * int(padding)
+        before = total // 2
+        residue = (size + total - span) % strides
+        if size + total < span:
+            raise ValueError(
+                f"kernel: a window that spans {span} positions does not fit an axis of {size} with padding {padding!r}."
+            )
+        if not allow_inequivariant and total % 2:
+            raise ValueError(
+                f"padding: 'SAME' pads a window that spans {span} positions by {before} on one side and {total - before} "
+                "on the other, which breaks equivariance; use an odd window, 'VALID', or a number of zeros "
+                "(allow_inequivariant=True accepts it)."
+            )
+        if not allow_inequivariant and residue:
+            raise ValueError(
+                f"strides: stride {strides} with a window that spans {span} positions and padding {padding!r} samples "
+                f"an axis of {size} asymmetrically, which breaks equivariance; sizes that work are "
+                f"{size - residue} and {size - residue + strides}. Or use stride 1 and pool afterwards "
+                "(allow_inequivariant=True accepts it)."
+            )
+        pads.append((before, total - before))
+    return pads
+
+
+def _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant, precision):
+    window_shape = filters.shape[:-2]
+    if x.shape[-1] != filters.shape[-2]:
+        raise ValueError(
+            f"kernel: the filter bank reads {filters.shape[-2]} channels (poses times in_features), "
+            f"but the input has {x.shape[-1]}; make in_features equal to the channels of the input."
+        )
+    pads = resolve_padding(
+        x.shape[1:-1],
+        window_shape,
+        strides=strides,
+        padding=padding,
+        kernel_dilation=kernel_dilation,
+        allow_inequivariant=allow_inequivariant,
+    )
+    dim = len(window_shape)
+    return jax.lax.conv_general_dilated(
+        x,
+        filters,
+        window_strides=(strides,) * dim,
+        padding=pads,
+        rhs_dilation=(kernel_dilation,) * dim,
+        dimension_numbers=_AXES[dim],
+        precision=precision,
+    )

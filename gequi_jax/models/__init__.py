@@ -1,0 +1,15 @@
+"""The networks of the two papers, by name, at the papers' sizes.
+
+Example:
+  >>> from flax import nnx
+  >>> model = create_model("rotmnist_r4_sa", rngs=nnx.Rngs(0))
+  >>> model_info("rotmnist_r4_sa").input_shape
+  (28, 28, 1)
+"""
+
+from gequi_jax.models._gsa_net import GSANet as GSANet
+from gequi_jax.models._p4_cnn import P4CNN as P4CNN
+from gequi_jax.models._registry import ModelInfo as ModelInfo
+from gequi_jax.models._registry import create_model as create_model
+from gequi_jax.models._registry import list_models as list_models
+from gequi_jax.models._registry import model_info as model_info

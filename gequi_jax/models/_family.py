@@ -1,0 +1,32 @@
+"""One architecture of a paper with the groups it was published for: the row type of the registry."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flax import nnx
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Networks that differ in their group alone.
+
+    Attributes:
+      template: the name, with `{group}` in place of the group.
+      network: the constructor, called with `group=`, the arguments and `rngs=`.
+      arguments: the published sizes, `input_shape` and `num_classes` among them.
+      paper: where the architecture was published.
+      table: the table there, or None.
+      reported: for each group in the table, its parameters and its test accuracy in percent as printed, or None.
+    """
+
+    template: str
+    network: Callable[..., nnx.Module]
+    arguments: Mapping[str, Any]
+    paper: str
+    table: str | None
+    reported: Mapping[str, tuple[int | None, float | None]]
+
+    def names(self) -> list[str]:
+        """The names of the networks that the paper tabulates."""
+        return [self.template.format(group=group) for group in self.reported]

@@ -1,0 +1,84 @@
+"""The seven-layer group-convolutional network for rotated MNIST."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax import functional
+from gequi_jax._typing import Array, Float, Grid
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._family import Family
+from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
+
+
+class P4CNN(nnx.Module):
+    """Six 3x3 group convolutions with batch norm and relu, max pooling after the second, and a 4x4 readout.
+
+    Invariant: the logits of L_g f are those of f, for every g that maps the input grid to itself.
+
+    Args:
+      group: the group H, planar.
+      input_shape: `(rows, columns, channels)` of the images, of 28 rows and columns.
+      num_classes: the number of logits.
+      features: channels of every layer.
+      dropout_rate: dropout after layers 1, 3, 4, 5 and 6.
+      param_dtype: the type of the parameters.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: if the input does not fit the readout.
+
+    Reference: Romero et al. (2020), Tab. 1 and Appendix B.2.
+    """
+
+    def __init__(
+        self,
+        *,
+        group: FiniteGroup,
+        input_shape: Sequence[int],
+        num_classes: int,
+        features: int,
+        dropout_rate: float = 0.3,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        if tuple(input_shape[:2]) != (28, 28):
+            raise ValueError(
+                f"input_shape: this network reads images of 28 rows and 28 columns; got {tuple(input_shape)}. "
+                "Resize the images, or use an architecture that pools to any size."
+            )
+        conv = {"group": group, "padding": "VALID", "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        self.group = group
+        self.convs = nnx.List(
+            [
+                LiftingConv(input_shape[-1], features, 3, **conv),
+                *(GroupConv(features, features, 3, **conv) for _ in range(5)),
+            ]
+        )
+        self.norms = nnx.List(BatchNorm(features, param_dtype=param_dtype, rngs=rngs) for _ in range(6))
+        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
+        self.readout = GroupConv(features, num_classes, 4, **conv)
+
+    def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
+        """Maps images `[batch, 28, 28, channels]` to logits."""
+        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = nnx.relu(norm(conv(x)))
+            if index == 1:
+                x = functional.spatial_pool(x, dim=2, window_size=2)
+            else:
+                x = self.dropout(x)
+        return functional.group_pool(self.readout(x)[:, 0, 0])
+
+
+FAMILIES = (
+    Family(
+        template="rotmnist_{group}_cnn",
+        network=P4CNN,
+        arguments={"input_shape": (28, 28, 1), "num_classes": 10, "features": 10},
+        paper="Romero et al. (2020)",
+        table="Tab. 1",
+        reported={"p4": (24_610, 97.952)},
+    ),
+)

@@ -1,0 +1,13 @@
+"""Flax NNX modules: parameters, initialisers, and one call of `gequi_jax.functional`.
+
+`module.train()` and `module.eval()` switch dropout and batch statistics, as everywhere in NNX.
+"""
+
+from gequi_jax.nn._blocks import GroupSelfAttentionBlock as GroupSelfAttentionBlock
+from gequi_jax.nn._conv import GroupConv as GroupConv
+from gequi_jax.nn._conv import LiftingConv as LiftingConv
+from gequi_jax.nn._normalization import BatchNorm as BatchNorm
+from gequi_jax.nn._normalization import LayerNorm as LayerNorm
+from gequi_jax.nn._position_encoding import CoordinateMLP as CoordinateMLP
+from gequi_jax.nn._self_attention import GroupSelfAttention as GroupSelfAttention
+from gequi_jax.nn._self_attention import LiftingSelfAttention as LiftingSelfAttention

@@ -1,0 +1,85 @@
+"""The attention block of GSA-Nets."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax._typing import FeatureMap
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn._normalization import LayerNorm
+
+
+class GroupSelfAttentionBlock(nnx.Module):
+    """Attention and a pointwise network, each on a residual branch.
+
+        a = swish(LN(attention(swish(LN(x)))))
+        y = crop(x) + crop(dropout(a))
+        out = y + LN(W_2 swish(LN(W_1 y)))
+
+    Equivariant: attention is, norms share their statistics over the group, crops are alike on every side, and all else
+    is pointwise.
+
+    Args:
+      features: channels of input and output.
+      attention: the constructor of the attention layer, called with `features, features, group=, rngs=`.
+      group: the group H.
+      hidden_features: the width of W_1; half of `features` by default.
+      crop: positions removed on every side after attention, as an unpadded convolution would.
+      dropout_rate: dropout on the attention branch.
+      epsilon: of the norms.
+      param_dtype: the type of the parameters.
+      kernel_init: initialiser of W_1 and W_2.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: when called, if the crop leaves nothing of the map.
+
+    Reference: Romero & Cordonnier (2021), Fig. F.1.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        attention: Callable[..., nnx.Module],
+        group: FiniteGroup,
+        hidden_features: int | None = None,
+        crop: int = 0,
+        dropout_rate: float = 0.0,
+        epsilon: float = 1e-5,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        rngs: nnx.Rngs,
+    ):
+        hidden = max(1, features // 2) if hidden_features is None else hidden_features
+        norm = {"group": group, "epsilon": epsilon, "param_dtype": param_dtype, "rngs": rngs}
+        linear = {"param_dtype": param_dtype, "kernel_init": kernel_init, "rngs": rngs}
+        self.group = group
+        self.crop = crop
+        self.norm_in = LayerNorm(features, **norm)
+        self.attention = attention(features, features, group=group, rngs=rngs)
+        self.norm_out = LayerNorm(features, **norm)
+        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
+        self.expand = nnx.Linear(features, hidden, **linear)
+        self.norm_hidden = LayerNorm(hidden, **norm)
+        self.project = nnx.Linear(hidden, features, **linear)
+        self.norm_project = LayerNorm(features, **norm)
+
+    def __call__(self, x: FeatureMap) -> FeatureMap:
+        """Maps `[batch, *spatial, group, features]` to the same, less the crop on every side."""
+        branch = self.attention(nnx.swish(self.norm_in(x)))
+        branch = self.dropout(nnx.swish(self.norm_out(branch)))
+        y = self._cropped(x + branch)
+        return y + self.norm_project(self.project(nnx.swish(self.norm_hidden(self.expand(y)))))
+
+    def _cropped(self, x: FeatureMap) -> FeatureMap:
+        spatial_shape = x.shape[1 : 1 + self.group.dim]
+        if 2 * self.crop >= min(spatial_shape):
+            raise ValueError(
+                f"crop: removing {self.crop} positions on every side leaves nothing of a map of shape {spatial_shape}; "
+                f"use at most {(min(spatial_shape) - 1) // 2}."
+            )
+        inner = tuple(slice(self.crop, side - self.crop) for side in spatial_shape)
+        return x[(slice(None), *inner)]

@@ -1,0 +1,227 @@
+"""Lifting and group self-attention layers."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from gequi_jax import functional
+from gequi_jax._typing import Array, Bool, FeatureMap, Grid
+from gequi_jax.actions._feature_maps import check_group_axis
+from gequi_jax.actions._grids import check_spatial_axes
+from gequi_jax.functional._self_attention import check_window
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn._conv import check_group, check_positive_integer
+from gequi_jax.nn._position_encoding import CoordinateMLP
+
+
+class _SelfAttention(nnx.Module):
+    """What the two layers share: projections, positional encoding, dropout and the checks of all sizes."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        group: FiniteGroup,
+        num_heads: int,
+        qkv_features: int | None = None,
+        window_size: int | None = None,
+        window_mask: Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]] | None = None,
+        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
+        dropout_rate: float = 0.0,
+        implementation: str = "auto",
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
+        rngs: nnx.Rngs,
+    ):
+        for argument, value in (("in_features", in_features), ("out_features", out_features), ("num_heads", num_heads)):
+            check_positive_integer(argument, value)
+        check_group(group)
+        if window_size is not None:
+            check_window(window_size)
+        if not 0.0 <= dropout_rate < 1.0:
+            raise ValueError(f"dropout_rate: expected a number from 0 to below 1; got {dropout_rate!r}.")
+        if qkv_features is None:
+            if out_features % num_heads:
+                raise ValueError(
+                    f"num_heads: {num_heads} heads do not divide out_features={out_features}; choose a divisor, or give "
+                    "qkv_features, the features of each head."
+                )
+            qkv_features = out_features // num_heads
+        check_positive_integer("qkv_features", qkv_features)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.group = group
+        self.num_heads = num_heads
+        self.qkv_features = qkv_features
+        self.window_size = window_size
+        self.window_mask = window_mask
+        self.dropout_rate = dropout_rate
+        self.implementation = implementation
+        self.param_dtype = param_dtype
+        self.deterministic = False
+        self.rngs = rngs["dropout"].fork() if dropout_rate > 0.0 else nnx.data(None)
+
+        projection = dict(
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=precision,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            rngs=rngs,
+        )
+        heads = (num_heads, qkv_features)
+        self.query = nnx.LinearGeneral(in_features, heads, **projection)
+        self.key = nnx.LinearGeneral(in_features, heads, **projection)
+        self.value = nnx.LinearGeneral(in_features, heads, **projection)
+        self.out = nnx.LinearGeneral(heads, out_features, axis=(-2, -1), **projection)
+        self.position_encoding = position_encoding(
+            self._position_features(), dim=group.dim, param_dtype=param_dtype, kernel_init=kernel_init, rngs=rngs
+        )
+
+    def _position_features(self) -> int:
+        raise NotImplementedError
+
+    def _attend(self, function: Callable[..., Array], x: Array, *pose_encoding: Array, **options) -> Array:
+        """Projections, the functional call, and the projection of all heads to the output."""
+        if x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"{type(self).__name__}: expected {self.in_features} input channels (in_features) on the last axis; "
+                f"got shape {x.shape}."
+            )
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        spatial_shape = x.shape[1 : 1 + self.group.dim]
+        if self.window_size is None:
+            window_shape = tuple(2 * side - 1 for side in spatial_shape)
+        else:
+            window_shape = (self.window_size,) * self.group.dim
+        position_encoding = functional.transformed_position_encodings(
+            self.position_encoding, group=self.group, window_shape=window_shape, dtype=self.param_dtype
+        )
+        dropout_on = self.dropout_rate > 0.0 and not self.deterministic
+        heads = function(
+            query,
+            key,
+            value,
+            *(encoding.astype(query.dtype) for encoding in (position_encoding, *pose_encoding)),
+            group=self.group,
+            window_size=self.window_size,
+            window_mask=None if self.window_mask is None else self.window_mask(window_shape),
+            dropout_rate=self.dropout_rate if dropout_on else 0.0,
+            dropout_key=self.rngs() if dropout_on else None,
+            implementation=self.implementation,
+            **options,
+        )
+        return self.out(heads)
+
+
+class LiftingSelfAttention(_SelfAttention):
+    """Self-attention from images to feature maps on the group.
+
+        out(i, h) = W_out [ sum_j softmax_j( q(i) . [k(j) + rho(h^-1 (x_j - x_i))] / sqrt(d) ) v(j) ] over all heads
+
+    Equivariant: L_g on the input becomes L_g on the output. The encoding rho is a function of continuous coordinates, so
+    that every group acts on it without interpolation.
+
+    Args:
+      in_features: channels of the input.
+      out_features: channels of the output.
+      group: the group H.
+      num_heads: the number of heads.
+      qkv_features: the features d of each head (not of all heads together); `out_features / num_heads` by default.
+      window_size: the odd side of the window of keys around each query; None attends to every position.
+      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`.
+      position_encoding: the constructor of rho, called with `features, dim=, param_dtype=, kernel_init=, rngs=`.
+      dropout_rate: the fraction of attention weights dropped in training.
+      implementation: as in `gequi_jax.functional.lifting_self_attention`.
+      dtype: the type of the computation; inferred by default. The softmax is float32 or wider.
+      param_dtype: the type of the parameters.
+      precision: of the projections, as in `jax.lax.dot_general`.
+      kernel_init, bias_init: initialisers of the projections.
+      rngs: the random streams; "dropout" is used in training.
+
+    Raises:
+      ValueError: if sizes are not positive, heads do not divide the features, or the window is even.
+
+    Reference: Romero & Cordonnier (2021), Eq. 14.
+
+    Example:
+      >>> from gequi_jax.groups import cyclic_group
+      >>> layer = LiftingSelfAttention(1, 8, group=cyclic_group(4), num_heads=2, window_size=3, rngs=nnx.Rngs(0))
+      >>> layer(jnp.ones((2, 6, 6, 1))).shape
+      (2, 6, 6, 4, 8)
+    """
+
+    def _position_features(self) -> int:
+        return self.qkv_features
+
+    def __call__(self, x: Grid) -> FeatureMap:
+        """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
+        check_spatial_axes(x, self.group, other_axes=("batch", "channels"))
+        return self._attend(functional.lifting_self_attention, x)
+
+
+class GroupSelfAttention(_SelfAttention):
+    """Self-attention from feature maps on the group to feature maps on the group.
+
+        out(i, h) = W_out [ sum_a sum_{j,b} softmax_{j,b}( q(i, a) . [k(j, b) + rho_h((i, a), (j, b))] / sqrt(d) ) v(j, b) ]
+        rho_h((i, a), (j, b)) = (rho(h^-1 (x_j - x_i)), tau[pose_index[h, a, b]])
+
+    Equivariant with an invariant pose index: L_g on the input becomes L_g on the output. By default tau is indexed by
+    h^-1 b, the pose of the key seen from the output.
+
+    The arguments are those of `LiftingSelfAttention`, and:
+
+    Args:
+      pose_index: the function that gives the rows of tau, see `gequi_jax.functional.key_pose`.
+      pose_init: the initialiser of tau, `[rows, features]`.
+
+    Of the d features of a head, d // (dim + 1) encode each coordinate and the rest the pose.
+
+    Raises:
+      ValueError: if sizes are not positive, heads do not divide the features, or the window is even.
+
+    Reference: Romero & Cordonnier (2021), Eq. 16, with a pose encoding that is invariant.
+
+    Example:
+      >>> from gequi_jax.groups import dihedral_group
+      >>> layer = GroupSelfAttention(
+      ...     8, 8, group=dihedral_group(4), num_heads=2, window_size=3, rngs=nnx.Rngs(0))
+      >>> layer(jnp.ones((2, 6, 6, 8, 8))).shape
+      (2, 6, 6, 8, 8)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        group: FiniteGroup,
+        pose_index: functional.PoseIndex = functional.key_pose,
+        pose_init: nnx.Initializer = nnx.initializers.normal(1.0),
+        rngs: nnx.Rngs,
+        **options,
+    ):
+        super().__init__(in_features, out_features, group=group, rngs=rngs, **options)
+        self.pose_index = pose_index
+        rows = int(pose_index(group).max()) + 1
+        features = self.qkv_features - self._position_features()
+        self.pose_encoding = nnx.Param(pose_init(rngs.params(), (rows, features), self.param_dtype))
+
+    def _position_features(self) -> int:
+        coordinates = self.group.dim
+        return self.qkv_features // (coordinates + 1) * coordinates
+
+    def __call__(self, x: FeatureMap) -> FeatureMap:
+        """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
+        check_spatial_axes(x, self.group, other_axes=("batch", "group", "channels"))
+        check_group_axis(x, self.group, axis=-2)
+        return self._attend(
+            functional.group_self_attention, x, self.pose_encoding[...], pose_index=self.pose_index(self.group)
+        )

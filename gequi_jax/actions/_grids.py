@@ -61,9 +61,7 @@ def checked_element(element: int, group: FiniteGroup) -> int:
       ValueError: if it is not the index of an element of the group.
     """
     if not isinstance(element, int | np.integer) or not 0 <= element < group.order:
-        raise ValueError(
-            f"element: expected an index from 0 to {group.order - 1} of {group.name}; got {element!r}."
-        )
+        raise ValueError(f"element: expected an index from 0 to {group.order - 1} of {group.name}; got {element!r}.")
     return int(element)
 
 
@@ -75,7 +73,9 @@ def check_spatial_axes(x: Array, group: FiniteGroup, *, other_axes: tuple[str, .
     """
     if x.ndim != group.dim + len(other_axes):
         before, *after = other_axes
-        spatial = {1: "length", 2: "rows, columns", 3: "depth, rows, columns"}.get(group.dim, f"{group.dim} spatial axes")
+        spatial = {1: "length", 2: "rows, columns", 3: "depth, rows, columns"}.get(
+            group.dim, f"{group.dim} spatial axes"
+        )
         raise ValueError(
             f"input: expected an array [{', '.join([before, spatial, *after])}] of {group.dim + len(other_axes)} axes, "
             f"since {group.name} acts on {group.dim} spatial dimensions; got shape {x.shape}."
@@ -84,7 +84,9 @@ def check_spatial_axes(x: Array, group: FiniteGroup, *, other_axes: tuple[str, .
 
 def _permutes_axes(matrix: np.ndarray) -> bool:
     magnitude = np.abs(matrix)
-    return bool(np.isin(magnitude, (0.0, 1.0)).all() and (magnitude.sum(0) == 1).all() and (magnitude.sum(1) == 1).all())
+    return bool(
+        np.isin(magnitude, (0.0, 1.0)).all() and (magnitude.sum(0) == 1).all() and (magnitude.sum(1) == 1).all()
+    )
 
 
 def _interpolate(x: Grid, inverse_matrix: np.ndarray) -> Grid:

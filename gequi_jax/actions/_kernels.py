@@ -74,9 +74,7 @@ def _apply(kernel: Array, group: FiniteGroup, *, on_group: bool) -> Array:
         weights = _interpolation_matrices(inverse_act_on_positions(group, offsets), window_shape)
         flat = kernel.reshape(len(offsets), poses, *kernel.shape[-2:])
         by_pose = jnp.moveaxis(jnp.take(flat, source_pose, axis=1), 1, 0)  # [group, window, pose, in, out]
-        moved = jnp.einsum(
-            "hjk,hkmio->hjmio", jnp.asarray(weights, kernel.dtype), by_pose, precision="highest"
-        )
+        moved = jnp.einsum("hjk,hkmio->hjmio", jnp.asarray(weights, kernel.dtype), by_pose, precision="highest")
     return moved.reshape(group.order, *kernel.shape)
 
 

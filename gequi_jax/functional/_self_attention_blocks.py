@@ -110,7 +110,9 @@ def attend_globally(
     spatial_shape = query.shape[1 : 1 + dim]
     _, offset_index = relative_positions(spatial_shape)  # [query position, key position]
     positions = len(offset_index)
-    query, key, value = (array.reshape(array.shape[0], positions, *array.shape[1 + dim :]) for array in (query, key, value))
+    query, key, value = (
+        array.reshape(array.shape[0], positions, *array.shape[1 + dim :]) for array in (query, key, value)
+    )
     scores_per_position = _scores_per_query(query, position_encoding, positions)
     block_size, samples_per_step = _block_sizes(positions, scores_per_position, query.shape[0], in_blocks)
 

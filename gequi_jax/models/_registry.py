@@ -8,7 +8,6 @@ import dataclasses
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from flax import nnx

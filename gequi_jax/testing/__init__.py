@@ -1,0 +1,12 @@
+"""Equivariance as a test, for the layers of this package and for users' own.
+
+Example:
+  >>> import jax.numpy as jnp
+  >>> from gequi_jax.groups import cyclic_group
+  >>> assert_equivariant(lambda x: x**2, jnp.ones((1, 5, 5, 2)), group=cyclic_group(4), output="grid")
+"""
+
+from gequi_jax.testing._equivariance import assert_equivariant as assert_equivariant
+from gequi_jax.testing._equivariance import assert_invariant as assert_invariant
+from gequi_jax.testing._equivariance import equivariance_errors as equivariance_errors
+from gequi_jax.testing._tolerances import tolerance as tolerance

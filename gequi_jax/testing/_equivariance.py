@@ -1,0 +1,133 @@
+"""Relative equivariance errors, one for each element, and assertions on them."""
+
+from collections.abc import Callable, Sequence
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_elements
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._tolerances import tolerance
+
+_ACTIONS = {
+    "grid": act_on_grid,
+    "feature_map": act_on_feature_map,
+    "invariant": lambda element, y, *, group: y,
+}
+
+
+def equivariance_errors(
+    fn: Callable[[Array], Array],
+    x: Array,
+    *,
+    group: FiniteGroup,
+    input: str = "grid",
+    output: str = "feature_map",
+    elements: Sequence[int] | None = None,
+) -> Float[np.ndarray, " elements"]:
+    """How far a function is from commuting with each element of a group.
+
+        error(g) = |fn(L_g x) - L_g fn(x)| / |fn(x)|,  Euclidean norms over all entries
+
+    An element that does not map the grid to itself is applied by interpolation, whose own error is then part of the
+    result: use smooth images that vanish near the border, and compare functions rather than expect 0.
+
+    Args:
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode.
+      x: one batch of inputs.
+      group: the group.
+      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
+        `[batch, *spatial, group, channels]`.
+      output: how it acts on the output: the same two, or "invariant" for an output that must not change.
+      elements: the indices of the elements to try; all by default.
+
+    Returns:
+      One relative error for each element: NaN where the output is not finite, infinity where only L_g fn(x) is 0.
+
+    Raises:
+      ValueError: if the names or shapes do not fit the group, or the output has another shape for a transformed input.
+
+    Example:
+      >>> from gequi_jax.groups import cyclic_group
+      >>> errors = equivariance_errors(jnp.cos, jnp.ones((1, 4, 4, 1)), group=cyclic_group(4), output="grid")
+      >>> errors.tolist()
+      [0.0, 0.0, 0.0, 0.0]
+    """
+    for argument, name, legal in (("input", input, ("grid", "feature_map")), ("output", output, tuple(_ACTIONS))):
+        if name not in legal:
+            raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
+    y = fn(x)
+    norm = _norm(y)
+    errors = []
+    for element in range(group.order) if elements is None else elements:
+        moved_input = _ACTIONS[input](element, x, group=group)
+        expected = _ACTIONS[output](element, y, group=group)
+        got = fn(moved_input)
+        if jnp.shape(got) != jnp.shape(expected):
+            raise ValueError(
+                f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it is "
+                f"{jnp.shape(got)}; is the output really a {output!r}?"
+            )
+        difference = _norm(np.asarray(got, np.float64) - np.asarray(expected, np.float64))
+        # An output of zeros is equivariant, if it stays zeros.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors.append(0.0 if difference == norm == 0.0 else difference / norm)
+    return np.asarray(errors)
+
+
+def assert_equivariant(
+    fn: Callable[[Array], Array],
+    x: Array,
+    *,
+    group: FiniteGroup,
+    input: str = "grid",
+    output: str = "feature_map",
+    elements: Sequence[int] | None = None,
+    rtol: float | None = None,
+):
+    """Asserts that a function commutes with the group: fn(L_g x) = L_g fn(x).
+
+    Args:
+      fn, x, group, input, output: as for `equivariance_errors`.
+      elements: the elements to try; by default those that map the grid to itself, for which equivariance is exact.
+      rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
+
+    Raises:
+      AssertionError: if an element exceeds the tolerance; the message names the worst element, its error and the
+        tolerance.
+      ValueError: as for `equivariance_errors`.
+    """
+    tried = grid_preserving_elements(group) if elements is None else list(elements)
+    limit = tolerance(jnp.result_type(x)) if rtol is None else rtol
+    errors = equivariance_errors(fn, x, group=group, input=input, output=output, elements=tried)
+    chex.assert_tree_all_finite(errors)
+    worst = int(errors.argmax())
+    if errors[worst] > limit:
+        failing = int((errors > limit).sum())
+        raise AssertionError(
+            f"not equivariant to {group.name}: element {tried[worst]} has relative error {errors[worst]:.2e}, above the "
+            f"tolerance {limit:.0e}; {failing} of the {len(tried)} elements tried fail ({input} -> {output}).\n"
+            f"matrix of element {tried[worst]}:\n{group.matrices[tried[worst]]}"
+        )
+
+
+def assert_invariant(
+    fn: Callable[[Array], Array],
+    x: Array,
+    *,
+    group: FiniteGroup,
+    input: str = "grid",
+    elements: Sequence[int] | None = None,
+    rtol: float | None = None,
+):
+    """Asserts that the group does not change the output of a function: fn(L_g x) = fn(x).
+
+    Arguments and errors are those of `assert_equivariant`; the output may have any shape.
+    """
+    assert_equivariant(fn, x, group=group, input=input, output="invariant", elements=elements, rtol=rtol)
+
+
+def _norm(y: Array) -> np.float64:
+    return np.linalg.norm(np.asarray(y, dtype=np.float64).ravel())

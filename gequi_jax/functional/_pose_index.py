@@ -3,6 +3,10 @@
 A pose index is a function `group -> int table [output, query, key]` for group self-attention, whose encoding
 rho_h((i, a), (j, b)) depends on an output pose h, a query pose a and a key pose b. The layer is equivariant if the
 table is invariant under the group acting on all three: `table[k h, k a, k b] == table[h, a, b]`.
+
+Of the indices here three are invariant for every group: `key_pose` (the default), `query_and_key_pose` and
+`relative_pose`; so is `ge_vit_pose`. The other two, `printed_pose` and `published_pose`, reproduce a paper and its code
+and break equivariance.
 """
 
 from collections.abc import Callable
@@ -10,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from gequi_jax.groups import FiniteGroup
+from gequi_jax.groups import FiniteGroup, cyclic_group, dihedral_group
 
 PoseIndex = Callable[[FiniteGroup], Int[np.ndarray, "output query key"]]
 
@@ -26,8 +30,100 @@ def key_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
 
     Reference: replaces the pose in Romero & Cordonnier (2021), Eq. 16, h^-1 (a^-1 b), which is not invariant.
     """
-    seen_from_output = group.cayley_table[group.inverses]  # [output, key]
-    return np.broadcast_to(seen_from_output[:, None, :], (group.order,) * 3)
+    return _broadcast(_seen_from(group)[:, None, :], group)
+
+
+def query_and_key_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
+    """The pair (h^-1 a, h^-1 b): the poses of query and key, both seen from the output.
+
+    Invariant, and the finest index that is: every invariant table is a function of this pair. It has |H|^2 rows.
+
+    Args:
+      group: the group H.
+
+    Reference: an extension of Romero & Cordonnier (2021), Eq. 16.
+    """
+    seen = _seen_from(group)
+    return _broadcast(seen[:, :, None] * group.order + seen[:, None, :], group)
+
+
+def relative_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
+    """a^-1 b, the pose of the key seen from the query.
+
+    Invariant, but the same for every output pose, so that the sum over query poses leaves the output pose no part in it:
+    it cannot express a group convolution. It has |H| rows.
+
+    Args:
+      group: the group H.
+
+    Reference: Romero & Cordonnier (2021), the encoding before it is transformed, above Eq. 15.
+    """
+    return _broadcast(_seen_from(group)[None], group)
+
+
+def ge_vit_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
+    """h^-1 a b^-1 a, the pose of a published correction.
+
+    Invariant, since (k h)^-1 (k a) (k b)^-1 (k a) = h^-1 a b^-1 a. As a function of b it is a bijection for each query
+    pose a, but a different one for each, and the sum over a mixes them: unlike `key_pose` it cannot single out one key
+    pose seen from the output. It has |H| rows. This is the formula; the code published for it is not equivariant to
+    groups with mirroring.
+
+    Args:
+      group: the group H.
+
+    Reference: Xu et al. (2023), E(2)-Equivariant Vision Transformer.
+    """
+    product, inverse = group.cayley_table, group.inverses
+    query_from_output = _seen_from(group)[:, :, None]
+    query_from_key = product[inverse].T[None]  # [1, query, key]: b^-1 a
+    return _broadcast(product[query_from_output, query_from_key], group)
+
+
+def printed_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
+    """h^-1 (a^-1 b), as the paper prints it: NOT invariant, for comparison only.
+
+    Under k it becomes h^-1 k^-1 (a^-1 b), so that group self-attention with it is not equivariant to any group but the
+    trivial one. It has |H| rows.
+
+    Args:
+      group: the group H.
+
+    Reference: Romero & Cordonnier (2021), Eq. 16 and the definition of L_h[rho] above it.
+    """
+    return _broadcast(group.cayley_table[group.inverses][:, _seen_from(group)], group)
+
+
+def published_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
+    """The table of the published code: NOT invariant, for reproducing that code only.
+
+    With the published element v = (rotation, mirroring) for each of ours, m the key and g the query, and R[g, m] the
+    element M_m M_g^-1 of the published matrices:
+
+        cyclic groups:    R[g, m + v]
+        dihedral groups:  R[g', m], g' = (r + a, 0) or (r - a, 1) for g = (r, s), v = (a, 0) and s = 0 or 1,
+                                    g' = (r - a, 1) or (r + a, 0) for g = (r, s), v = (a, 1) and s = 0 or 1
+
+    The shift acts on the key of a cyclic group and on the query of a dihedral one. Rows are published elements.
+
+    Args:
+      group: a cyclic or dihedral group, with its elements in the order of `gequi_jax.groups`.
+
+    Raises:
+      ValueError: if the group is neither: the published code has no other.
+
+    Reference: the code published with Romero & Cordonnier (2021).
+    """
+    rotations, mirrors = rotations_and_mirrors(group)
+    # The published code moves coordinates by M_v where an action on functions moves them by h^-1: h = M_v^-1.
+    v, g, m = np.ogrid[: group.order, : group.order, : group.order]
+    if mirrors:
+        moved_query = _published_query_shift(v, g, rotations)
+        published = _published_quotient(moved_query, m, rotations)
+    else:
+        published = (m + v - g) % rotations
+    ours = group.inverses
+    return published[np.ix_(ours, ours, ours)]
 
 
 def is_invariant(pose_index: PoseIndex, group: FiniteGroup) -> bool:
@@ -39,8 +135,50 @@ def is_invariant(pose_index: PoseIndex, group: FiniteGroup) -> bool:
 
     Example:
       >>> from gequi_jax.groups import dihedral_group
-      >>> is_invariant(key_pose, dihedral_group(4))
-      True
+      >>> is_invariant(key_pose, dihedral_group(4)), is_invariant(printed_pose, dihedral_group(4))
+      (True, False)
     """
     table = np.asarray(pose_index(group))
     return all(np.array_equal(table[np.ix_(k, k, k)], table) for k in group.cayley_table)
+
+
+def rotations_and_mirrors(group: FiniteGroup) -> tuple[int, bool]:
+    """The number of rotations of a cyclic or dihedral group, and whether it has mirrors.
+
+    Raises:
+      ValueError: if the group is neither, or its elements are in another order than in `gequi_jax.groups`.
+    """
+    for rotations, mirrors in ((group.order, False), (group.order // 2, True)):
+        if group.dim != 2 or rotations < 1 or rotations * (1 + mirrors) != group.order:
+            continue
+        known = dihedral_group(rotations) if mirrors else cyclic_group(rotations)
+        if np.allclose(known.matrices, group.matrices, atol=1e-6):
+            return rotations, mirrors
+    raise ValueError(
+        "group: the published code has cyclic groups (z2, r4, r8, ...) and dihedral groups (z2m, r4m, r8m, ...) alone, "
+        f"in the order of gequi_jax.groups; got {group!r}."
+    )
+
+
+def _seen_from(group: FiniteGroup) -> Int[np.ndarray, "order order"]:
+    """`[h, b] -> h^-1 b`."""
+    return group.cayley_table[group.inverses]
+
+
+def _published_query_shift(v: np.ndarray, g: np.ndarray, rotations: int) -> np.ndarray:
+    angle, mirror = g % rotations, g // rotations
+    turn, flip = v % rotations, v // rotations
+    shifted = np.where(mirror == flip, angle + turn, angle - turn) % rotations
+    return shifted + rotations * (mirror != flip)
+
+
+def _published_quotient(g: np.ndarray, m: np.ndarray, rotations: int) -> np.ndarray:
+    """The element M_m M_g^-1."""
+    query, key = g % rotations, m % rotations
+    query_mirror, key_mirror = g // rotations, m // rotations
+    turned = np.where(query_mirror == key_mirror, key - query, key + query) % rotations
+    return turned + rotations * (query_mirror != key_mirror)
+
+
+def _broadcast(table: np.ndarray, group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
+    return np.broadcast_to(table, (group.order,) * 3)

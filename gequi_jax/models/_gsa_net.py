@@ -1,47 +1,66 @@
 """GSA-Nets: networks of lifting and group self-attention."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._typing import Array, Float, Grid
+from gequi_jax._typing import Array, Bool, Float, Grid
+from gequi_jax.functional._self_attention import check_window
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.models._family import Family
-from gequi_jax.nn import GroupSelfAttention, GroupSelfAttentionBlock, LayerNorm, LiftingSelfAttention
+from gequi_jax.models._gsa_net_sizes import attention_windows
+from gequi_jax.nn import CoordinateMLP, GroupSelfAttention, GroupSelfAttentionBlock, LayerNorm, LiftingSelfAttention
+
+READOUTS = ("max_then_mean", "mean_then_max", "sum_then_max")
 
 
 class GSANet(nnx.Module):
     """Lifting self-attention, blocks of group self-attention, and a readout that is invariant under the group.
 
-        images -> lifting -> LN -> swish -> blocks, with max pooling between some -> linear -> readout -> logits
+        images -> dropout -> lifting -> LN -> swish -> blocks, with LN, swish, dropout and max pooling between some
+               -> linear -> readout -> logits
 
     Invariant: the logits of L_g f are those of f, for every g that maps the input grid to itself.
 
+    A map that has become so small that a window would reach past every key gives its layer the window of side
+    `2 side - 1`, which holds all keys already.
+
     Args:
-      group: the group H, planar.
-      input_shape: `(rows, columns, channels)` of the images; sizes are checked against it when the network is built.
+      group: the group H.
+      input_shape: `(*spatial, channels)` of the images; all sizes are checked against it when the network is built.
       num_classes: the number of logits.
-      features: channels of every block.
+      features: channels after lifting.
+      block_features: channels of each block; `features` by default.
       crops: for each block, the positions it removes on every side.
-      pool_after: the blocks (counted from 0) followed by 2x2 max pooling.
+      pool_after: the blocks (counted from 0) followed by max pooling of 2 positions along each axis.
+      pool_lifting: the same after the lifting layer.
+      normalize_between: LN and swish after each block.
       num_heads: heads of every attention layer.
-      qkv_features: features of each head; half of `features` by default.
+      qkv_features: features of each head; half of the layer's output channels by default.
       window_size: the side of the windows, or None for global attention.
+      window_mask, position_encoding: as in `gequi_jax.nn.LiftingSelfAttention`.
+      pose_index: as in `gequi_jax.nn.GroupSelfAttention`.
       attention_dropout_rate: dropout of attention weights.
       value_dropout_rate: dropout of the attention branch in each block.
-      readout: "mean" takes the maximum over the group of the spatial mean; "sum" of the spatial sum, as the published
-        code does.
+      input_dropout_rate: dropout of the images.
+      pool_dropout_rate: dropout before each pooling that follows a block.
+      readout: "max_then_mean" takes the maximum over the group at each position and then the spatial mean, as the paper
+        prints it: its logits do not grow with the map. "sum_then_max" sums over space and takes the maximum over the
+        group last, as the published code does; "mean_then_max" is the same with a mean.
+      allow_inequivariant: let pooling drop the positions that fill no block, as the published PCam network does.
       epsilon: of the norms.
       param_dtype: the type of the parameters.
+      kernel_init: initialiser of every linear map, those of the positional encodings among them: by default
+        N(0, 2 / fan_in), that of the published code. Biases start at 0.
       rngs: the random streams.
 
     Raises:
-      ValueError: if crops leave nothing, pooling does not divide a size, or a window is larger than its map; the message
-        names legal values.
+      ValueError: if crops leave nothing, pooling does not divide a size, the window is larger than the image, or a name
+        is unknown; the message names legal values.
 
     Reference: Romero & Cordonnier (2021), Appendix F and Fig. F.1.
     """
@@ -54,95 +73,109 @@ class GSANet(nnx.Module):
         num_classes: int,
         features: int,
         crops: Sequence[int],
+        block_features: Sequence[int] | None = None,
         pool_after: Sequence[int] = (),
+        pool_lifting: bool = False,
+        normalize_between: bool = False,
         num_heads: int = 9,
         qkv_features: int | None = None,
         window_size: int | None = 5,
+        window_mask: Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]] | None = None,
+        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
+        pose_index: functional.PoseIndex = functional.key_pose,
         attention_dropout_rate: float = 0.1,
         value_dropout_rate: float = 0.1,
-        readout: str = "mean",
+        input_dropout_rate: float = 0.0,
+        pool_dropout_rate: float = 0.0,
+        readout: str = "max_then_mean",
+        allow_inequivariant: bool = False,
         epsilon: float = 1e-5,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2.0, "fan_in", "normal"),
         rngs: nnx.Rngs,
     ):
-        attention = {
-            "num_heads": num_heads,
-            "qkv_features": features // 2 if qkv_features is None else qkv_features,
-            "window_size": window_size,
-            "dropout_rate": attention_dropout_rate,
-            "param_dtype": param_dtype,
-        }
+        if readout not in READOUTS:
+            raise ValueError(f"readout: expected one of {READOUTS}; got {readout!r}.")
+        if window_size is not None:
+            check_window(window_size)
+        widths = [features, *([features] * len(crops) if block_features is None else block_features)]
+        windows = attention_windows(
+            tuple(input_shape),
+            dim=group.dim,
+            window_size=window_size,
+            crops=crops,
+            pool_after=pool_after,
+            pool_lifting=pool_lifting,
+            block_features=widths[1:],
+            allow_inequivariant=allow_inequivariant,
+        )
+        common = {"param_dtype": param_dtype, "kernel_init": kernel_init}
+        norm = {"group": group, "epsilon": epsilon, "param_dtype": param_dtype, "rngs": rngs}
+
+        def attention(out_features: int, window_size: int | None) -> dict:
+            return {
+                "num_heads": num_heads,
+                "qkv_features": max(1, out_features // 2) if qkv_features is None else qkv_features,
+                "window_size": window_size,
+                "window_mask": window_mask,
+                "position_encoding": position_encoding,
+                "dropout_rate": attention_dropout_rate,
+                **common,
+            }
+
         self.group = group
+        self.input_shape = tuple(input_shape)
         self.pool_after = tuple(pool_after)
+        self.pool_lifting = pool_lifting
         self.readout = readout
-        self.lifting = LiftingSelfAttention(input_shape[-1], features, group=group, **attention, rngs=rngs)
-        self.norm = LayerNorm(features, group=group, epsilon=epsilon, param_dtype=param_dtype, rngs=rngs)
+        self.allow_inequivariant = allow_inequivariant
+        self.input_dropout = nnx.Dropout(input_dropout_rate, rngs=rngs)
+        self.lifting = LiftingSelfAttention(
+            input_shape[-1], features, group=group, **attention(features, windows[0]), rngs=rngs
+        )
+        self.norm = LayerNorm(features, **norm)
         self.blocks = nnx.List(
             GroupSelfAttentionBlock(
-                features,
-                attention=functools.partial(GroupSelfAttention, **attention),
+                into,
+                out,
+                attention=functools.partial(GroupSelfAttention, pose_index=pose_index, **attention(out, window)),
                 group=group,
                 crop=crop,
                 dropout_rate=value_dropout_rate,
                 epsilon=epsilon,
-                param_dtype=param_dtype,
+                **common,
                 rngs=rngs,
             )
-            for crop in crops
+            for into, out, window, crop in zip(widths[:-1], widths[1:], windows[1:], crops, strict=True)
         )
-        self.head = nnx.Linear(features, num_classes, use_bias=False, param_dtype=param_dtype, rngs=rngs)
+        between = widths[1:] if normalize_between else []
+        self.norms_between = nnx.List(LayerNorm(width, **norm) for width in between)
+        self.pool_dropout = nnx.Dropout(pool_dropout_rate, rngs=rngs)
+        self.head = nnx.Linear(widths[-1], num_classes, use_bias=False, **common, rngs=rngs)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
-        """Maps images `[batch, rows, columns, channels]` to logits."""
-        dim = self.group.dim
-        x = nnx.swish(self.norm(self.lifting(x)))
+        """Maps images `[batch, *spatial, channels]` to logits."""
+        if x.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"input: this network was built for images [batch, {', '.join(map(str, self.input_shape))}]; got shape "
+                f"{x.shape}. Resize the images, or build it with another input_shape."
+            )
+        x = nnx.swish(self.norm(self.lifting(self.input_dropout(x))))
+        if self.pool_lifting:
+            x = self._pool(x)
         for index, block in enumerate(self.blocks):
             x = block(x)
+            if self.norms_between:
+                x = nnx.swish(self.norms_between[index](x))
             if index in self.pool_after:
-                x = functional.spatial_pool(x, dim=dim, window_size=2)
-        by_pose = functional.global_spatial_pool(self.head(x), dim=dim, reduction=self.readout)
-        return functional.group_pool(by_pose, reduction="max")
+                x = self._pool(self.pool_dropout(x))
+        return self._read_out(self.head(x))
 
+    def _pool(self, x: Array) -> Array:
+        return functional.spatial_pool(x, dim=self.group.dim, allow_inequivariant=self.allow_inequivariant)
 
-_PAPER = "Romero & Cordonnier (2021)"
-
-FAMILIES = (
-    Family(
-        template="digits_{group}_sa",
-        network=GSANet,
-        arguments={
-            "input_shape": (8, 8, 1),
-            "num_classes": 10,
-            "features": 16,
-            "crops": (0, 0, 0),
-            "pool_after": (0,),
-            "num_heads": 4,
-            "window_size": 3,
-            "attention_dropout_rate": 0.0,
-            "value_dropout_rate": 0.0,
-        },
-        paper=_PAPER,
-        table=None,
-        reported={"z2": (None, None), "r4": (None, None)},
-    ),
-    Family(
-        template="rotmnist_{group}_sa",
-        network=GSANet,
-        arguments={
-            "input_shape": (28, 28, 1),
-            "num_classes": 10,
-            "features": 20,
-            "crops": (2, 0, 2, 1, 1),
-            "pool_after": (1,),
-        },
-        paper=_PAPER,
-        table="Tab. 2",
-        reported={
-            "z2": (44_670, 96.37),
-            "r4": (44_670, 97.46),
-            "r8": (44_670, 97.90),
-            "r12": (44_670, 97.97),
-            "r16": (44_670, 97.66),
-        },
-    ),
-)
+    def _read_out(self, x: Array) -> Array:
+        if self.readout == "max_then_mean":
+            return functional.global_spatial_pool(functional.group_pool(x), dim=self.group.dim)
+        reduction, _ = self.readout.split("_then_")
+        return functional.group_pool(functional.global_spatial_pool(x, dim=self.group.dim, reduction=reduction))

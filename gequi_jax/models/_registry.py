@@ -13,10 +13,10 @@ from typing import Any
 from flax import nnx
 
 from gequi_jax.groups import FiniteGroup, group_by_name
-from gequi_jax.models import _gsa_net, _p4_cnn
+from gequi_jax.models import _gsa_net_families, _p4_cnn
 from gequi_jax.models._family import Family
 
-_FAMILIES: tuple[Family, ...] = (*_gsa_net.FAMILIES, *_p4_cnn.FAMILIES)
+_FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_p4_cnn.FAMILIES)
 
 
 @dataclasses.dataclass(frozen=True)

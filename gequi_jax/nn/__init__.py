@@ -9,5 +9,7 @@ from gequi_jax.nn._conv import LiftingConv as LiftingConv
 from gequi_jax.nn._normalization import BatchNorm as BatchNorm
 from gequi_jax.nn._normalization import LayerNorm as LayerNorm
 from gequi_jax.nn._position_encoding import CoordinateMLP as CoordinateMLP
+from gequi_jax.nn._position_encoding import CoordinateTable as CoordinateTable
+from gequi_jax.nn._position_encoding import FourierEncoding as FourierEncoding
 from gequi_jax.nn._self_attention import GroupSelfAttention as GroupSelfAttention
 from gequi_jax.nn._self_attention import LiftingSelfAttention as LiftingSelfAttention

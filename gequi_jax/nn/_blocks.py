@@ -15,22 +15,23 @@ class GroupSelfAttentionBlock(nnx.Module):
     """Attention and a pointwise network, each on a residual branch.
 
         a = swish(LN(attention(swish(LN(x)))))
-        y = crop(x) + crop(dropout(a))
+        y = W_s crop(x) + crop(dropout(a))
         out = y + LN(W_2 swish(LN(W_1 y)))
 
-    Equivariant: attention is, norms share their statistics over the group, crops are alike on every side, and all else
-    is pointwise.
+    The shortcut W_s is the identity where the channels do not change. Equivariant: attention is, norms share their
+    statistics over the group, crops are alike on every side, and all else is pointwise.
 
     Args:
-      features: channels of input and output.
-      attention: the constructor of the attention layer, called with `features, features, group=, rngs=`.
+      in_features: channels of the input.
+      out_features: channels of the output.
+      attention: the constructor of the attention layer, called with `in_features, out_features, group=, rngs=`.
       group: the group H.
-      hidden_features: the width of W_1; half of `features` by default.
+      hidden_features: the width of W_1; half of `out_features` by default.
       crop: positions removed on every side after attention, as an unpadded convolution would.
       dropout_rate: dropout on the attention branch.
       epsilon: of the norms.
       param_dtype: the type of the parameters.
-      kernel_init: initialiser of W_1 and W_2.
+      kernel_init: initialiser of W_s, W_1 and W_2.
       rngs: the random streams.
 
     Raises:
@@ -41,7 +42,8 @@ class GroupSelfAttentionBlock(nnx.Module):
 
     def __init__(
         self,
-        features: int,
+        in_features: int,
+        out_features: int,
         *,
         attention: Callable[..., nnx.Module],
         group: FiniteGroup,
@@ -53,25 +55,28 @@ class GroupSelfAttentionBlock(nnx.Module):
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         rngs: nnx.Rngs,
     ):
-        hidden = max(1, features // 2) if hidden_features is None else hidden_features
+        hidden = max(1, out_features // 2) if hidden_features is None else hidden_features
         norm = {"group": group, "epsilon": epsilon, "param_dtype": param_dtype, "rngs": rngs}
         linear = {"param_dtype": param_dtype, "kernel_init": kernel_init, "rngs": rngs}
         self.group = group
         self.crop = crop
-        self.norm_in = LayerNorm(features, **norm)
-        self.attention = attention(features, features, group=group, rngs=rngs)
-        self.norm_out = LayerNorm(features, **norm)
+        self.norm_in = LayerNorm(in_features, **norm)
+        self.attention = attention(in_features, out_features, group=group, rngs=rngs)
+        self.norm_out = LayerNorm(out_features, **norm)
         self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
-        self.expand = nnx.Linear(features, hidden, **linear)
+        same = in_features == out_features
+        self.shortcut = nnx.data(None) if same else nnx.Linear(in_features, out_features, **linear)
+        self.expand = nnx.Linear(out_features, hidden, **linear)
         self.norm_hidden = LayerNorm(hidden, **norm)
-        self.project = nnx.Linear(hidden, features, **linear)
-        self.norm_project = LayerNorm(features, **norm)
+        self.project = nnx.Linear(hidden, out_features, **linear)
+        self.norm_project = LayerNorm(out_features, **norm)
 
     def __call__(self, x: FeatureMap) -> FeatureMap:
-        """Maps `[batch, *spatial, group, features]` to the same, less the crop on every side."""
+        """Maps `[batch, *spatial, group, in_features]` to `out_features` channels, less the crop on every side."""
         branch = self.attention(nnx.swish(self.norm_in(x)))
         branch = self.dropout(nnx.swish(self.norm_out(branch)))
-        y = self._cropped(x + branch)
+        x, branch = self._cropped(x), self._cropped(branch)
+        y = branch + (x if self.shortcut is None else self.shortcut(x))
         return y + self.norm_project(self.project(nnx.swish(self.norm_hidden(self.expand(y)))))
 
     def _cropped(self, x: FeatureMap) -> FeatureMap:

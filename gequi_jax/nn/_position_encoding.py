@@ -1,7 +1,8 @@
 """Positional encodings: continuous functions of relative coordinates, as modules behind one interface.
 
-An encoding is built as `encoding(features, dim=, rngs=)`, maps coordinates `[..., dim]` to features
-`[..., encoding.features]`, and may yield fewer features than asked for: the rest of the query then meets content only.
+An encoding is built as `encoding(features, dim=, param_dtype=, kernel_init=, rngs=)`, maps coordinates `[..., dim]` to
+features `[..., encoding.features]`, and may yield fewer features than asked for: the rest of the query then meets
+content only. It sees coordinates that the group has already moved, so it needs no symmetry of its own.
 """
 
 import jax
@@ -16,16 +17,16 @@ class CoordinateMLP(nnx.Module):
 
         rho(x) = [rho_1(x_1), ..., rho_d(x_d)],  rho_e(t) = W_2 swish(LayerNorm(W_1 t + b_1)) + b_2
 
-    It sees coordinates that the group has already moved, so it needs no symmetry of its own.
-
     Args:
       features: the number of features to fill, divided among the coordinates; a remainder stays empty.
       dim: the number of coordinates d.
       hidden_features: the width of W_1.
-      epsilon: added to the variance inside the normalisation. The published code has 1e-12, which makes the encoding a
-        function of the sign of t alone while b_1 is 0.
+      epsilon: added to the variance inside the normalisation. With the published 1e-12 the encoding is a function of the
+        sign of t alone while b_1 is 0, as it is at first; a larger one, or a `bias_init` other than 0, makes it smooth
+        from the start.
       param_dtype: the type of the parameters.
       kernel_init: initialiser of W_1 and W_2.
+      bias_init: initialiser of b_1 and b_2.
       rngs: the random streams.
 
     Raises:
@@ -43,21 +44,19 @@ class CoordinateMLP(nnx.Module):
         epsilon: float = 1e-12,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
         rngs: nnx.Rngs,
     ):
-        if features < dim:
-            raise ValueError(
-                f"features: expected at least one for each of the {dim} coordinates; got {features}. "
-                "Give the layer more qkv_features."
-            )
+        per_coordinate = _features_per_coordinate(features, dim)
         options = {"param_dtype": param_dtype, "rngs": rngs}
-        self.features = features // dim * dim
+        linear = {"kernel_init": kernel_init, "bias_init": bias_init, **options}
+        self.features = per_coordinate * dim
         self.coordinates = nnx.List(
             nnx.Sequential(
-                nnx.Linear(1, hidden_features, kernel_init=kernel_init, **options),
+                nnx.Linear(1, hidden_features, **linear),
                 nnx.LayerNorm(hidden_features, epsilon=epsilon, use_fast_variance=False, **options),
                 nnx.swish,
-                nnx.Linear(hidden_features, features // dim, kernel_init=kernel_init, **options),
+                nnx.Linear(hidden_features, per_coordinate, **linear),
             )
             for _ in range(dim)
         )
@@ -67,3 +66,121 @@ class CoordinateMLP(nnx.Module):
         return jnp.concatenate(
             [network(positions[..., axis, None]) for axis, network in enumerate(self.coordinates)], axis=-1
         )
+
+
+class FourierEncoding(nnx.Module):
+    """Sines and cosines of learned frequencies of all coordinates together, and a linear map.
+
+        rho(x) = W [sin(pi B x), cos(pi B x)] + b
+
+    Smooth from the start, with every derivative, and not a sum over coordinates: it can favour an oblique direction.
+
+    Args:
+      features: the number of features.
+      dim: the number of coordinates d.
+      num_frequencies: the rows of B.
+      bandwidth: the standard deviation of B when it is drawn, in half periods from the centre of a window to its edge.
+      param_dtype: the type of the parameters.
+      kernel_init: initialiser of W.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: if a size is not positive.
+
+    Reference: an alternative to the positional encoding of Romero & Cordonnier (2021).
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        dim: int,
+        num_frequencies: int = 16,
+        bandwidth: float = 1.0,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        rngs: nnx.Rngs,
+    ):
+        for argument, value in (("features", features), ("num_frequencies", num_frequencies)):
+            if value < 1:
+                raise ValueError(f"{argument}: expected a positive integer; got {value}.")
+        self.features = features
+        frequencies = nnx.initializers.normal(bandwidth)(rngs.params(), (dim, num_frequencies), param_dtype)
+        self.frequencies = nnx.Param(frequencies)
+        self.linear = nnx.Linear(
+            2 * num_frequencies, features, param_dtype=param_dtype, kernel_init=kernel_init, rngs=rngs
+        )
+
+    def __call__(self, positions: Float[Array, "*shape dim"]) -> Float[Array, "*shape features"]:
+        """Encodes coordinates; those of a window run from -1 to 1."""
+        phases = jnp.pi * jnp.matmul(positions, self.frequencies[...], precision="highest")
+        return self.linear(jnp.concatenate([jnp.sin(phases), jnp.cos(phases)], axis=-1))
+
+
+class CoordinateTable(nnx.Module):
+    """A table of features for each coordinate, read with linear interpolation; the coordinates are concatenated.
+
+        rho(x) = [T_1(x_1), ..., T_d(x_d)],  T_e(t) piecewise linear between size knots from -1 to 1
+
+    On the offsets of a window of `size` positions, untransformed, each row is read as it is: the relative embedding of
+    vision transformers. Coordinates beyond -1 and 1, the turned corners of a window, read the outermost row.
+
+    Args:
+      features: the number of features to fill, divided among the coordinates; a remainder stays empty.
+      dim: the number of coordinates d.
+      size: the rows of each table: the side of the window, or `2 side - 1` for global attention.
+      param_dtype: the type of the parameters.
+      kernel_init: accepted like that of other encodings, and not used: a table has no fan in.
+      table_init: initialiser of the tables.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: if there are fewer features than coordinates, or fewer than two rows.
+
+    Reference: Romero & Cordonnier (2021), Eq. 11, with the tables of the published layer without a group.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        dim: int,
+        size: int,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        kernel_init: nnx.Initializer | None = None,
+        table_init: nnx.Initializer = nnx.initializers.normal(1.0),
+        rngs: nnx.Rngs,
+    ):
+        del kernel_init
+        if size < 2:
+            raise ValueError(f"size: expected at least two rows, one for each end of the window; got {size}.")
+        per_coordinate = _features_per_coordinate(features, dim)
+        self.features = per_coordinate * dim
+        self.size = size
+        self.tables = nnx.List(
+            nnx.Param(table_init(rngs.params(), (size, per_coordinate), param_dtype)) for _ in range(dim)
+        )
+
+    def __call__(self, positions: Float[Array, "*shape dim"]) -> Float[Array, "*shape features"]:
+        """Encodes coordinates; those of a window run from -1 to 1."""
+        row = (jnp.clip(positions, -1.0, 1.0) + 1.0) * ((self.size - 1) / 2)
+        lower = jnp.clip(jnp.floor(row + 1e-4), 0, self.size - 2)
+        # Rounding must not read a second row where the coordinate is that of a knot.
+        fraction = jnp.where(jnp.abs(row - jnp.round(row)) < 1e-4, jnp.round(row) - lower, row - lower)
+        index = lower.astype(jnp.int32)
+        encodings = []
+        for axis, table in enumerate(self.tables):
+            weight = fraction[..., axis, None]
+            below = jnp.take(table[...], index[..., axis], axis=0)
+            above = jnp.take(table[...], index[..., axis] + 1, axis=0)
+            encodings.append((1.0 - weight) * below + weight * above)
+        return jnp.concatenate(encodings, axis=-1)
+
+
+def _features_per_coordinate(features: int, dim: int) -> int:
+    if features < dim:
+        raise ValueError(
+            f"features: expected at least one for each of the {dim} coordinates; got {features}. "
+            "Give the layer more qkv_features."
+        )
+    return features // dim

@@ -1,0 +1,88 @@
+"""The GSA-Nets of the paper's tables, at the paper's sizes."""
+
+from gequi_jax.models._family import Family
+from gequi_jax.models._gsa_net import GSANet
+
+_PAPER = "Romero & Cordonnier (2021)"
+
+FAMILIES = (
+    Family(
+        template="digits_{group}_sa",
+        network=GSANet,
+        arguments={
+            "input_shape": (8, 8, 1),
+            "num_classes": 10,
+            "features": 16,
+            "crops": (0, 0, 0),
+            "pool_after": (0,),
+            "num_heads": 4,
+            "window_size": 3,
+            "attention_dropout_rate": 0.0,
+            "value_dropout_rate": 0.0,
+        },
+        paper=_PAPER,
+        table=None,
+        reported={"z2": (None, None), "r4": (None, None)},
+    ),
+    Family(
+        template="rotmnist_{group}_sa",
+        network=GSANet,
+        arguments={
+            "input_shape": (28, 28, 1),
+            "num_classes": 10,
+            "features": 20,
+            "crops": (2, 0, 2, 1, 1),
+            "pool_after": (1,),
+        },
+        paper=_PAPER,
+        table="Tab. 2",
+        reported={
+            "z2": (44_670, 96.37),
+            "r4": (44_670, 97.46),
+            "r8": (44_670, 97.90),
+            "r12": (44_670, 97.97),
+            "r16": (44_670, 97.66),
+        },
+    ),
+    Family(
+        template="cifar10_{group}_sa",
+        network=GSANet,
+        arguments={
+            "input_shape": (32, 32, 3),
+            "num_classes": 10,
+            "features": 96,
+            "block_features": (96, 96, 192, 192, 192, 192),
+            "crops": (0, 0, 0, 0, 0, 0),
+            "pool_after": (1, 3),
+            "normalize_between": True,
+            "input_dropout_rate": 0.3,
+            "pool_dropout_rate": 0.2,
+        },
+        paper=_PAPER,
+        table="Tab. 2",
+        reported={"z2": (2_990_000, 82.3), "z2m": (2_990_000, 83.72)},
+    ),
+    Family(
+        template="pcam_{group}_sa",
+        network=GSANet,
+        arguments={
+            "input_shape": (96, 96, 3),
+            "num_classes": 2,
+            "features": 12,
+            "block_features": (24, 48, 48, 96),
+            # The published third crop is 1; it leaves 7 positions to the last pooling, which then drops one.
+            "crops": (0, 2, 2, 1),
+            "pool_lifting": True,
+            "pool_after": (0, 2, 3),
+            "normalize_between": True,
+        },
+        paper=_PAPER,
+        table="Tab. 2",
+        reported={
+            "z2": (205_660, 83.04),
+            "r4": (205_660, 83.44),
+            "r8": (205_660, 83.58),
+            "r4m": (205_660, 84.76),
+        },
+    ),
+)

@@ -86,7 +86,7 @@ class _Conv(nnx.Module):
             allow_inequivariant=self.allow_inequivariant,
             precision=self.precision,
         )
-        return y if bias is None else y + bias
+        return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
 
 class LiftingConv(_Conv):

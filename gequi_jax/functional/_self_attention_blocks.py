@@ -74,7 +74,7 @@ def attend_locally(
                 query.reshape(-1, *query.shape[dim:]),
                 key_windows,
                 value_windows,
-                valid & window_mask,
+                valid & jnp.asarray(window_mask)[None],
                 position_encoding,
                 _expanded(pose_encoding, pose_index),
                 row_keys,

@@ -127,6 +127,7 @@ class GSANet(nnx.Module):
         self.input_shape = tuple(input_shape)
         self.pool_after = tuple(pool_after)
         self.pool_lifting = pool_lifting
+        self.window_size = window_size
         self.readout = readout
         self.allow_inequivariant = allow_inequivariant
         self.input_dropout = nnx.Dropout(input_dropout_rate, rngs=rngs)

@@ -66,7 +66,7 @@ def create_model(name: str, *, rngs: nnx.Rngs, **overrides: Any) -> nnx.Module:
       >>> model = create_model("digits_r4_sa", rngs=nnx.Rngs(0), num_classes=2)
     """
     family, group = _find(name)
-    legal = [parameter for parameter in inspect.signature(family.network).parameters if parameter != "rngs"]
+    legal = [name for name in inspect.signature(family.network.__init__).parameters if name not in ("self", "rngs")]
     unknown = sorted(set(overrides) - set(legal))
     if unknown:
         raise ValueError(f"overrides: {name} has no argument {unknown[0]!r}; it takes {', '.join(legal)}.")

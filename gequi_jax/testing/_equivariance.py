@@ -70,9 +70,9 @@ def equivariance_errors(
                 f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it is "
                 f"{jnp.shape(got)}; is the output really a {output!r}?"
             )
-        difference = _norm(np.asarray(got, np.float64) - np.asarray(expected, np.float64))
-        # An output of zeros is equivariant, if it stays zeros.
         with np.errstate(divide="ignore", invalid="ignore"):
+            difference = _norm(np.asarray(got, np.float64) - np.asarray(expected, np.float64))
+            # An output of zeros is equivariant, if it stays zeros.
             errors.append(0.0 if difference == norm == 0.0 else difference / norm)
     return np.asarray(errors)
 

@@ -1,0 +1,83 @@
+"""Every layer of the package as one row: what goes in, what comes out, and how it is built. A new layer is one more."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax import functional, nn
+from gequi_jax.actions import round_window
+from gequi_jax.groups import FiniteGroup
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A layer under test.
+
+    Attributes:
+      name: of the test.
+      build: from a group, random streams and a parameter type to a function of the input.
+      input, output: how the group acts, as in `gequi_jax.testing`.
+      sizes: sides of the grids to try.
+    """
+
+    name: str
+    build: Callable[..., Callable]
+    input: str = "feature_map"
+    output: str = "feature_map"
+    sizes: tuple[int, ...] = (5, 6)
+
+
+def _layer(constructor, *args, **options):
+    def build(group: FiniteGroup, rngs: nnx.Rngs, param_dtype):
+        return constructor(*args, group=group, param_dtype=param_dtype, rngs=rngs, **options)
+
+    return build
+
+
+def _batch_norm(group, rngs, param_dtype):
+    return nn.BatchNorm(3, param_dtype=param_dtype, rngs=rngs)
+
+
+def _block(group, rngs, param_dtype):
+    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
+    return nn.GroupSelfAttentionBlock(3, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs)
+
+
+def _function(function, **options):
+    return lambda group, rngs, param_dtype: lambda x: function(x, **options)
+
+
+def _spatial_pool(group, rngs, param_dtype):
+    return lambda x: functional.spatial_pool(x, dim=group.dim)
+
+
+def _readout(group, rngs, param_dtype):
+    return lambda x: functional.group_pool(functional.global_spatial_pool(jnp.cos(x), dim=group.dim))
+
+
+_attention = {"num_heads": 2, "qkv_features": 7}
+
+LAYERS = [
+    Row("lifting_conv", _layer(nn.LiftingConv, 3, 4, 3), input="grid"),
+    Row("lifting_conv_strided", _layer(nn.LiftingConv, 3, 4, 3, strides=2), input="grid", sizes=(5, 7)),
+    Row("group_conv", _layer(nn.GroupConv, 3, 4, 3)),
+    Row("group_conv_even_window", _layer(nn.GroupConv, 3, 4, 4, padding="VALID")),
+    Row("group_conv_dilated", _layer(nn.GroupConv, 3, 4, 3, kernel_dilation=2)),
+    Row("lifting_self_attention", _layer(nn.LiftingSelfAttention, 3, 4, window_size=3, **_attention), input="grid"),
+    Row("lifting_self_attention_global", _layer(nn.LiftingSelfAttention, 3, 4, **_attention), input="grid"),
+    Row("group_self_attention", _layer(nn.GroupSelfAttention, 3, 4, window_size=5, **_attention)),
+    Row(
+        "group_self_attention_round",
+        _layer(nn.GroupSelfAttention, 3, 4, window_size=5, window_mask=round_window, **_attention),
+    ),
+    Row("group_self_attention_global", _layer(nn.GroupSelfAttention, 3, 4, **_attention)),
+    Row("group_self_attention_block", _block),
+    Row("layer_norm", _layer(nn.LayerNorm, 3)),
+    Row("batch_norm", _batch_norm),
+    Row("group_pool", _function(functional.group_pool), output="grid"),
+    Row("spatial_pool", _spatial_pool, sizes=(4, 6)),
+    Row("readout", _readout, output="invariant"),
+]

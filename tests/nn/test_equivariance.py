@@ -1,0 +1,74 @@
+"""Every layer, every group, every element that maps the grid to itself; and the control that must fail."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from gequi_jax.actions import grid_preserving_elements
+from gequi_jax.testing import assert_equivariant, equivariance_errors
+from tests import families
+from tests.equivariance_table import LAYERS, Row
+
+CASES = [
+    pytest.param(row, group, id=f"{row.name}-{families.name(group)}") for row in LAYERS for group in families.PLANAR
+]
+CASES += [
+    pytest.param(row, group, id=f"{row.name}-{families.name(group)}")
+    for row in LAYERS
+    for group in families.OTHER_DIMENSIONS
+    if "even" not in row.name
+]
+
+
+def build(row: Row, group, dtype):
+    """The layer with its weights scaled three times: errors hide at initialisation."""
+    layer = row.build(group, nnx.Rngs(0), dtype)
+    if not isinstance(layer, nnx.Module):
+        return jax.jit(layer)
+    nnx.update(layer, jax.tree.map(lambda weight: 3 * weight, nnx.state(layer, nnx.Param)))
+    graph, state = nnx.split(layer)
+    call = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    return lambda x: call(state, x)
+
+
+def inputs(row: Row, group, size, dtype):
+    # Volumes are kept small: the loops over elements, not the size, find errors.
+    shape = (min(size, 5) if group.dim == 3 and row.sizes == (5, 6) else size,) * group.dim
+    poses = (group.order,) if row.input == "feature_map" else ()
+    return jax.random.normal(jax.random.key(1), (2, *shape, *poses, 3), dtype)
+
+
+@pytest.mark.parametrize(("row", "group"), CASES)
+def test_layers_are_equivariant_in_float32(row, group):
+    layer = build(row, group, "float32")
+    for size in row.sizes:
+        x = inputs(row, group, size, "float32")
+        assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("row", "group"), CASES)
+@pytest.mark.usefixtures("x64")
+def test_layers_are_equivariant_in_float64(row, group):
+    layer = build(row, group, "float64")
+    x = inputs(row, group, row.sizes[0], "float64")
+    assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+@pytest.mark.parametrize("group", [families.PLANAR[3], families.PLANAR[6]], ids=families.name)
+def test_a_layer_that_weighs_positions_fails(row, group):
+    """The negative control: the same layer behind a ramp over the rows is not equivariant, and the test says so."""
+    layer = build(row, group, "float32")
+    size = row.sizes[0]
+    ramp = 1.0 + np.arange(size, dtype=np.float32).reshape(1, size, *(1,) * (group.dim + (row.input == "feature_map")))
+    x = inputs(row, group, size, "float32")
+    errors = equivariance_errors(
+        lambda x: layer(x * ramp),
+        x,
+        group=group,
+        input=row.input,
+        output=row.output,
+        elements=[h for h in grid_preserving_elements(group) if h != group.identity],
+    )
+    assert errors.max() > 1e-2

@@ -1,7 +1,24 @@
 """Equivariant operations as pure functions of arrays: no parameters, no state, no Flax."""
 
+from gequi_jax.functional._attention_maps import channel_attention as channel_attention
+from gequi_jax.functional._attention_maps import input_channel_attention as input_channel_attention
+from gequi_jax.functional._attention_maps import input_pose_attention as input_pose_attention
+from gequi_jax.functional._attention_maps import input_spatial_attention as input_spatial_attention
+from gequi_jax.functional._attention_maps import regular_action as regular_action
+from gequi_jax.functional._attention_maps import spatial_attention as spatial_attention
+from gequi_jax.functional._attentive_conv import attentive_group_conv as attentive_group_conv
+from gequi_jax.functional._attentive_conv import attentive_lifting_conv as attentive_lifting_conv
+from gequi_jax.functional._attentive_operators import ChannelAttention as ChannelAttention
+from gequi_jax.functional._attentive_operators import InputChannelAttention as InputChannelAttention
+from gequi_jax.functional._attentive_operators import InputPoseAttention as InputPoseAttention
+from gequi_jax.functional._attentive_operators import InputSpatialAttention as InputSpatialAttention
+from gequi_jax.functional._attentive_operators import Maps as Maps
+from gequi_jax.functional._attentive_operators import SeriesAttention as SeriesAttention
+from gequi_jax.functional._attentive_operators import SpatialAttention as SpatialAttention
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
+from gequi_jax.functional._dilation_attention import group_dilation_attention as group_dilation_attention
+from gequi_jax.functional._dilation_attention import lifting_dilation_attention as lifting_dilation_attention
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool
 from gequi_jax.functional._pooling import spatial_pool as spatial_pool

@@ -1,9 +1,12 @@
 """Lifting and group convolutions, each one plain convolution with an expanded filter bank."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from gequi_jax._typing import Array, FeatureMap, Float, Grid
+from gequi_jax._typing import Array, Bool, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.actions._feature_maps import check_group_axis
 from gequi_jax.actions._grids import check_spatial_axes
@@ -20,9 +23,10 @@ def lifting_conv(
     strides: int = 1,
     padding: str | int = "SAME",
     kernel_dilation: int = 1,
+    window_mask: Bool[np.ndarray, " window"] | None = None,
     allow_inequivariant: bool = False,
     precision: jax.lax.PrecisionLike = None,
-) -> FeatureMap:
+) -> OutFeatureMap:
     """Convolution of images with every transformed copy of a kernel: from R^d to the group.
 
         [f * psi](x, h) = sum_c sum_y f_c(y) psi_c(h^-1 (y - x))
@@ -36,6 +40,7 @@ def lifting_conv(
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
+      window_mask: the offsets of the window that take part, such as `gequi_jax.actions.round_window`; all by default.
       allow_inequivariant: accept strides and padding that break the symmetry.
       precision: as in `jax.lax.conv_general_dilated`.
 
@@ -49,7 +54,7 @@ def lifting_conv(
     Reference: Romero et al. (2020), Eqs. 9 to 13.
     """
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
-    bank = transform_kernel(kernel, group=group)  # [out_group, *window, in, out]
+    bank = transformed_bank(transform_kernel, kernel, group, window_mask)  # [out_group, *window, in, out]
     filters = jnp.moveaxis(bank, 0, -2)
     filters = filters.reshape(*filters.shape[:-2], -1)
     y = _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
@@ -64,9 +69,10 @@ def group_conv(
     strides: int = 1,
     padding: str | int = "SAME",
     kernel_dilation: int = 1,
+    window_mask: Bool[np.ndarray, " window"] | None = None,
     allow_inequivariant: bool = False,
     precision: jax.lax.PrecisionLike = None,
-) -> FeatureMap:
+) -> OutFeatureMap:
     """Convolution on the group: a sum over the poses and positions of the input, seen from each output pose.
 
         [f * psi](x, h) = sum_c sum_m sum_y f_c(y, m) psi_c(h^-1 (y - x), h^-1 m)
@@ -80,6 +86,7 @@ def group_conv(
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
+      window_mask: the offsets of the window that take part, such as `gequi_jax.actions.round_window`; all by default.
       allow_inequivariant: accept strides and padding that break the symmetry.
       precision: as in `jax.lax.conv_general_dilated`.
 
@@ -94,12 +101,44 @@ def group_conv(
     """
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
-    bank = transform_group_kernel(kernel, group=group)  # [out_group, *window, group, in, out]
+    bank = transformed_bank(transform_group_kernel, kernel, group, window_mask)  # [out_group, *window, group, in, out]
     filters = jnp.moveaxis(bank, 0, -2)
     filters = filters.reshape(*filters.shape[: group.dim], kernel.shape[-3] * kernel.shape[-2], -1)
     merged = x.reshape(*x.shape[:-2], -1)
     y = _convolve(merged, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
     return y.reshape(*y.shape[:-1], group.order, -1)
+
+
+def transformed_bank(
+    transform: Callable[..., Array], kernel: Array, group: FiniteGroup, window_mask: Bool[np.ndarray, " window"] | None
+) -> Array:
+    """The transformed copies of a kernel, all within the same mask.
+
+    Raises:
+      ValueError: if the mask does not have the size of the window.
+    """
+    if window_mask is None:
+        return transform(kernel, group=group)
+    window_shape = kernel.shape[: group.dim]
+    if np.size(window_mask) != np.prod(window_shape):
+        raise ValueError(
+            f"window_mask: expected {np.prod(window_shape)} entries for the window {window_shape}; "
+            f"got {np.size(window_mask)}."
+        )
+    mask = np.reshape(window_mask, (*window_shape, *(1,) * (kernel.ndim - group.dim)))
+    # Masked once more after the action: interpolation reaches a little beyond the mask.
+    return jnp.where(mask[None], transform(jnp.where(mask, kernel, 0), group=group), 0)
+
+
+def convolution_axes(dim: int) -> tuple[str, str, str]:
+    """The names of the axes, channels last, that `jax.lax.conv_general_dilated` asks for.
+
+    Raises:
+      ValueError: if the dimension is not 1, 2 or 3.
+    """
+    if dim not in _AXES:
+        raise ValueError(f"group: convolutions are of dimension 1, 2 or 3; got a group of dimension {dim}.")
+    return _AXES[dim]
 
 
 def resolve_padding(
@@ -172,6 +211,6 @@ def _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant
         window_strides=(strides,) * dim,
         padding=pads,
         rhs_dilation=(kernel_dilation,) * dim,
-        dimension_numbers=_AXES[dim],
+        dimension_numbers=convolution_axes(dim),
         precision=precision,
     )

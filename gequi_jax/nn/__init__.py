@@ -3,9 +3,13 @@
 `module.train()` and `module.eval()` switch dropout and batch statistics, as everywhere in NNX.
 """
 
+from gequi_jax.nn._attentive_conv import AttentiveGroupConv as AttentiveGroupConv
+from gequi_jax.nn._attentive_conv import AttentiveLiftingConv as AttentiveLiftingConv
 from gequi_jax.nn._blocks import GroupSelfAttentionBlock as GroupSelfAttentionBlock
 from gequi_jax.nn._conv import GroupConv as GroupConv
 from gequi_jax.nn._conv import LiftingConv as LiftingConv
+from gequi_jax.nn._dilation_attention import GroupDilationSelfAttention as GroupDilationSelfAttention
+from gequi_jax.nn._dilation_attention import LiftingDilationSelfAttention as LiftingDilationSelfAttention
 from gequi_jax.nn._normalization import BatchNorm as BatchNorm
 from gequi_jax.nn._normalization import LayerNorm as LayerNorm
 from gequi_jax.nn._position_encoding import CoordinateMLP as CoordinateMLP

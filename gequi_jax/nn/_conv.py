@@ -1,11 +1,14 @@
 """Lifting and group convolution layers."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._typing import FeatureMap, Grid
+from gequi_jax._typing import Bool, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.functional._conv import resolve_padding
 from gequi_jax.groups import FiniteGroup
 
@@ -23,6 +26,7 @@ class _Conv(nnx.Module):
         strides: int = 1,
         padding: str | int = "SAME",
         kernel_dilation: int = 1,
+        window_mask: Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]] | None = None,
         use_bias: bool = True,
         allow_inequivariant: bool = False,
         dtype: jax.typing.DTypeLike | None = None,
@@ -57,6 +61,7 @@ class _Conv(nnx.Module):
         self.strides = strides
         self.padding = padding
         self.kernel_dilation = kernel_dilation
+        self.window_mask = window_mask
         self.allow_inequivariant = allow_inequivariant
         self.dtype = dtype
         self.precision = precision
@@ -83,6 +88,7 @@ class _Conv(nnx.Module):
             strides=self.strides,
             padding=self.padding,
             kernel_dilation=self.kernel_dilation,
+            window_mask=None if self.window_mask is None else self.window_mask((self.kernel_size,) * self.group.dim),
             allow_inequivariant=self.allow_inequivariant,
             precision=self.precision,
         )
@@ -102,6 +108,8 @@ class LiftingConv(_Conv):
       kernel_size: the side of the kernel.
       group: the group H.
       strides, padding, kernel_dilation: as in `gequi_jax.functional.lifting_conv`.
+      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`, for groups
+        whose rotations do not map a square window to itself.
       use_bias: adds one bias for each output channel.
       allow_inequivariant: accept strides and padding that break the symmetry.
       dtype: the type of the computation; inferred by default.
@@ -125,7 +133,7 @@ class LiftingConv(_Conv):
     def _poses(self) -> tuple[int, ...]:
         return ()
 
-    def __call__(self, x: Grid) -> FeatureMap:
+    def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._convolve(functional.lifting_conv, x)
 
@@ -154,7 +162,7 @@ class GroupConv(_Conv):
     def _poses(self) -> tuple[int, ...]:
         return (self.group.order,)
 
-    def __call__(self, x: FeatureMap) -> FeatureMap:
+    def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._convolve(functional.group_conv, x)
 

@@ -1,0 +1,65 @@
+"""Batches of indices by grain, and the examples that belong to them.
+
+The order is a function of (seed, step) alone, so a run that stops at any batch goes on with the next one. All processes
+draw the same global batch and each reads its own consecutive rows of it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import grain
+import numpy as np
+
+from experiments.data._sources import Batch, Source
+
+
+def index_batches(num_examples: int, batch_size: int, *, seed: int) -> grain.MapDataset:
+    """Every epoch in a new random order, without the last incomplete batch: `index_batches(...)[step]` is `[batch]`."""
+    order = grain.MapDataset.range(num_examples).seed(seed).shuffle()
+    return order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray).repeat()
+
+
+def training_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    num_steps: int,
+    seeds: Sequence[int],
+    process_index: int = 0,
+    process_count: int = 1,
+    prefetch: int = 8,
+) -> grain.DatasetIterator:
+    """An iterator over the rows of this process of every batch of a run; `get_state` and `set_state` move it.
+
+    Args:
+      source: the training examples.
+      batch_size: of all processes together; a multiple of their number.
+      num_steps: batches in the whole run.
+      seeds: one order for each; with more than one, batches get a leading axis of seeds.
+      process_index: which rows.
+      process_count: how many processes share a batch.
+      prefetch: batches read ahead.
+    """
+    orders = [index_batches(len(source), batch_size, seed=seed) for seed in seeds]
+    rows = batch_size // process_count
+    mine = slice(process_index * rows, (process_index + 1) * rows)
+
+    def load(step: int) -> Batch:
+        batches = [source.fetch(order[step][mine]) for order in orders]
+        if len(batches) == 1:
+            return batches[0]
+        return {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
+
+    reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=prefetch)
+    return iter(grain.MapDataset.range(num_steps).map(load).to_iter_dataset(reading))
+
+
+def evaluation_batches(source: Source, batch_size: int) -> Iterator[tuple[Batch, int]]:
+    """The examples in order, the last batch padded with copies of its first example.
+
+    Yields:
+      A batch of exactly `batch_size` examples, and how many of them count.
+    """
+    for start in range(0, len(source), batch_size):
+        indices = np.arange(start, min(start + batch_size, len(source)))
+        padding = np.full(batch_size - len(indices), start)
+        yield source.fetch(np.concatenate([indices, padding])), len(indices)

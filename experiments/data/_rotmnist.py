@@ -1,0 +1,127 @@
+"""Rotated MNIST: the official archive where a user has it, otherwise regenerated from MNIST by the published protocol."""
+
+import hashlib
+import io
+import pathlib
+import zipfile
+
+import numpy as np
+
+from experiments.data._mnist import HOW_TO_GET_IT, load_mnist
+from experiments.data._rotation import rotate_uint8
+from experiments.data._sources import ArraySource, Dataset, check_labels, split_validation
+from experiments.errors import UserError
+
+ARCHIVE = "mnist_rotation_new.zip"
+ARCHIVE_URL = f"http://www.iro.umontreal.ca/~lisa/icml2007data/{ARCHIVE}"
+ARCHIVE_MD5 = "0f9a947ff3d30e95cd685462cbf3b847"
+AMAT = {
+    "train": "mnist_all_rotation_normalized_float_train_valid.amat",
+    "test": "mnist_all_rotation_normalized_float_test.amat",
+}
+SIZES = {"train": 12_000, "test": 50_000}
+
+
+def load_rotmnist(directory: str, *, num_validation: int, seed: int) -> Dataset:
+    """12,000 digits for training and validation, 50,000 for testing, each turned by a uniform random angle.
+
+    Looks in `directory` for the official archive or its two .amat files, then for a set prepared through TFDS, then for
+    a copy of MNIST from which the set is regenerated.
+
+    Args:
+      directory: the directory of the data.
+      num_validation: how many of the 12,000 are held out; 2,000 in the papers.
+      seed: of the draw and the angles where the set is regenerated, and of the validation split.
+
+    Raises:
+      UserError: nothing there, or something there that cannot be used.
+    """
+    path = pathlib.Path(directory)
+    if (path / ARCHIVE).is_file() or any((path / name).is_file() for name in AMAT.values()):
+        name, read = "rotmnist (official)", lambda split: read_official(path, split)
+    elif (path / "rotated_mnist").is_dir():
+        from experiments.data._tfds import read_arrays
+
+        name, read = "rotmnist (TFDS)", lambda split: read_arrays("rotated_mnist", split, directory)
+    else:
+        mnist = load_mnist(directory)
+        if mnist is None:
+            raise UserError(
+                f"no rotated MNIST and no MNIST in {directory!r}: {HOW_TO_GET_IT.format(directory=directory)}; "
+                f"or put the official {ARCHIVE} ({ARCHIVE_URL}) there; another place: --config.data_dir=DIR"
+            )
+        name, read = "rotmnist (regenerated)", lambda split: regenerate(mnist, split, seed=seed)
+
+    def source(split: str) -> ArraySource:
+        return ArraySource(*read(split), name=f"{name}, {split}")
+
+    train, validation = split_validation(source("train"), num_validation, seed=seed, name=name)
+    return Dataset(name, train, validation, lambda: source("test"), num_classes=10)
+
+
+def regenerate(mnist: dict[str, np.ndarray], split: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a split from the 70,000 digits of MNIST without replacement and turns each digit by its own angle.
+
+    Args:
+      mnist: as `load_mnist` gives it.
+      split: "train" (12,000) or "test" (50,000); the two never share a digit.
+      seed: decides the digits and the angles.
+
+    Returns:
+      uint8 images `[n, 28, 28, 1]` and labels `[n]`.
+    """
+    images = np.concatenate([mnist["train_images"], mnist["test_images"]])
+    labels = np.concatenate([mnist["train_labels"], mnist["test_labels"]])
+    needed = sum(SIZES.values())
+    if len(images) < needed:
+        raise UserError(f"rotated MNIST needs {needed} digits of MNIST, this copy has {len(images)}")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(images))
+    angles = generator.uniform(0, 2 * np.pi, len(images)).astype(np.float32)
+    start, stop = (0, SIZES["train"]) if split == "train" else (SIZES["train"], needed)
+    chosen = order[start:stop]
+    return rotate_uint8(images[chosen][..., None], angles[chosen]), labels[chosen]
+
+
+def read_official(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a split of the official set, from the archive (checksum verified) or from the unpacked .amat file.
+
+    Each line of an .amat file holds the 784 pixels of a digit, floats in [0, 1], and its label.
+
+    Raises:
+      UserError: another archive than the official one, or a file that is truncated or damaged.
+    """
+    name = AMAT[split]
+    archive = directory / ARCHIVE
+    if archive.is_file():
+        found = hashlib.md5(archive.read_bytes()).hexdigest()
+        if found != ARCHIVE_MD5:
+            raise UserError(
+                f"{archive} is not the official archive or is truncated: expected MD5 {ARCHIVE_MD5}, came {found}; "
+                f"download {ARCHIVE_URL} again"
+            )
+        with zipfile.ZipFile(archive) as content:
+            text = content.read(next(member for member in content.namelist() if member.endswith(name)))
+    elif (directory / name).is_file():
+        text = (directory / name).read_bytes()
+    else:
+        raise UserError(f"{directory} holds a part of the official rotated MNIST only; missing {name}")
+    return parse_amat(text, name=name, size=SIZES[split])
+
+
+def parse_amat(text: bytes, *, name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Parses the text of an .amat file into uint8 images `[n, 28, 28, 1]` and labels `[n]`.
+
+    Raises:
+      UserError: not `size` lines of 785 numbers, or labels that are no digits.
+    """
+    try:
+        table = np.loadtxt(io.BytesIO(text), dtype=np.float32, ndmin=2)
+    except ValueError as error:
+        raise UserError(f"{name} is damaged or truncated: {error}") from error
+    if table.shape != (size, 785):
+        raise UserError(f"{name}: expected {size} lines of 785 numbers, came {list(table.shape)}; is it truncated?")
+    labels = table[:, -1].astype(np.int32)
+    check_labels(labels, 10, name=name)
+    images = np.rint(255 * table[:, :-1].reshape(-1, 28, 28, 1)).clip(0, 255).astype(np.uint8)
+    return images, labels

@@ -1,0 +1,140 @@
+"""Where examples come from: things with a length that fetch a batch of examples by their indices."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from experiments.errors import UserError
+
+Batch = dict[str, np.ndarray]
+
+
+class Source(Protocol):
+    """A finite set of labelled images of one shape."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """Returns `image` [n, rows, columns, channels] (uint8, or floats in [0, 1]) and `label` [n] (int32)."""
+        ...
+
+
+class ArraySource:
+    """Images and labels held in memory.
+
+    Args:
+      images: `[n, rows, columns, channels]`, uint8 or float32 in [0, 1].
+      labels: `[n]` integers.
+      name: what messages call it.
+
+    Raises:
+      UserError: shapes that do not fit together, or no example at all.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, *, name: str = "data"):
+        if images.ndim != 4 or labels.shape != images.shape[:1]:
+            raise UserError(
+                f"{name}: expected images [n, rows, columns, channels] and labels [n], "
+                f"came images {list(images.shape)} and labels {list(labels.shape)}"
+            )
+        if len(images) == 0:
+            raise UserError(f"{name}: the split is empty")
+        self.images = images
+        self.labels = labels.astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """Gathers the rows of `indices`."""
+        return {"image": self.images[indices], "label": self.labels[indices]}
+
+
+class RecordSource:
+    """Examples read one by one from a sequence of records, as `tfds.data_source` gives them.
+
+    Args:
+      records: `records[i]` is a mapping with `image` and `label`; `__getitems__` is used where there is one.
+    """
+
+    def __init__(self, records: Sequence[Any]):
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """Reads the records of `indices` and stacks them."""
+        chosen = [int(index) for index in indices]
+        read_many = getattr(self.records, "__getitems__", None)
+        records = read_many(chosen) if read_many else [self.records[index] for index in chosen]
+        return {
+            "image": np.stack([np.asarray(record["image"]) for record in records]),
+            "label": np.asarray([record["label"] for record in records], np.int32),
+        }
+
+
+class Subset:
+    """Some examples of another source, in the given order."""
+
+    def __init__(self, source: Source, indices: np.ndarray):
+        self.source = source
+        self.indices = np.asarray(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """Fetches through the index table."""
+        return self.source.fetch(self.indices[indices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Three splits. The test split is a function, so that nothing reads it before the end."""
+
+    name: str
+    train: Source
+    validation: Source
+    test: Callable[[], Source]
+    num_classes: int
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Rows, columns and channels of one image."""
+        return self.train.fetch(np.arange(1))["image"].shape[1:]
+
+
+def split_validation(source: Source, num_validation: int, *, seed: int, name: str) -> tuple[Source, Source]:
+    """Holds out `num_validation` examples, drawn by `seed`.
+
+    Raises:
+      UserError: nothing left to train on, or nothing to validate on.
+    """
+    if not 0 < num_validation < len(source):
+        raise UserError(
+            f"{name} has {len(source)} training examples, of which num_validation={num_validation} are to be held out; "
+            f"expected between 1 and {len(source) - 1}"
+        )
+    order = np.random.default_rng(seed).permutation(len(source))
+    return Subset(source, order[num_validation:]), Subset(source, order[:num_validation])
+
+
+def take(source: Source, number: int, *, name: str) -> Source:
+    """The first `number` examples, or all of them for 0."""
+    if number > len(source):
+        raise UserError(f"{name} has {len(source)} examples, {number} were asked for")
+    return Subset(source, np.arange(number)) if number else source
+
+
+def check_labels(labels: np.ndarray, num_classes: int, *, name: str) -> None:
+    """Raises UserError for a label outside 0 .. num_classes - 1."""
+    if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
+        raise UserError(
+            f"{name}: labels must lie in 0 .. {num_classes - 1}, came {labels.min()} .. {labels.max()}; "
+            "check the label file, or choose a network with more classes"
+        )

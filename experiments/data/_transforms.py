@@ -1,0 +1,94 @@
+"""Normalisation and augmentation: named functions on batches of float images, traced into the training step."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from experiments.data._rotation import rotate_images
+
+Images = Float[Array, "batch rows columns channels"]
+
+PADDING = 4
+
+
+def as_unit_range(images: Array) -> Images:
+    """uint8 images to floats in [0, 1]; floats stay as they are."""
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / np.float32(255)
+    return images.astype(jnp.float32)
+
+
+def unit_range(images: Images) -> Images:
+    """Leaves [0, 1] alone."""
+    return images
+
+
+def symmetric_range(images: Images) -> Images:
+    """Maps [0, 1] to [-1, 1]."""
+    return images * 2 - 1
+
+
+def _standardized(mean: Sequence[float], deviation: Sequence[float]) -> Callable[[Images], Images]:
+    def normalize(images: Images) -> Images:
+        shape = (1,) * (images.ndim - 1) + (-1,)
+        return (images - np.asarray(mean, np.float32).reshape(shape)) / np.asarray(deviation, np.float32).reshape(shape)
+
+    return normalize
+
+
+NORMALIZATIONS: Mapping[str, Callable[[Images], Images]] = {
+    "unit_range": unit_range,
+    "symmetric_range": symmetric_range,
+    # Mean and standard deviation of the training pixels of MNIST and of CIFAR-10.
+    "mnist": _standardized((0.1307,), (0.3081,)),
+    "cifar10": _standardized((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+}
+
+
+def random_rotation(key: PRNGKeyArray, images: Images) -> Images:
+    """Turns each image by its own uniform angle, bilinear, zeros outside."""
+    angles = jax.random.uniform(key, (images.shape[0],), maxval=2 * jnp.pi)
+    return rotate_images(images, angles, xp=jnp)
+
+
+def random_quarter_turn(key: PRNGKeyArray, images: Images) -> Images:
+    """Turns each (square) image by its own multiple of 90 degrees."""
+    turns = jax.random.randint(key, (images.shape[0], 1, 1, 1), 0, 4)
+    turned = [jnp.rot90(images, number, axes=(1, 2)) for number in range(4)]
+    return jnp.select([turns == number for number in range(4)], turned)
+
+
+def random_flip(key: PRNGKeyArray, images: Images) -> Images:
+    """Mirrors the columns of every other image, by chance."""
+    flipped = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+    return jnp.where(flipped, images[:, :, ::-1], images)
+
+
+def random_crop(key: PRNGKeyArray, images: Images) -> Images:
+    """Pads with 4 zeros on every side and cuts each image out again at its own place."""
+    padded = jnp.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))
+    offsets = jax.random.randint(key, (images.shape[0], 2), 0, 2 * PADDING + 1)
+    zero = jnp.zeros((), offsets.dtype)
+
+    def cut(image: Array, offset: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (offset[0], offset[1], zero), images.shape[1:])
+
+    return jax.vmap(cut)(padded, offsets)
+
+
+AUGMENTATIONS: Mapping[str, Callable[[PRNGKeyArray, Images], Images]] = {
+    "random_rotation": random_rotation,
+    "random_quarter_turn": random_quarter_turn,
+    "random_flip": random_flip,
+    "random_crop": random_crop,
+}
+
+
+def augment(names: Sequence[str], key: PRNGKeyArray, images: Images) -> Images:
+    """Applies the named augmentations in order, each with a key of its own."""
+    for position, name in enumerate(names):
+        images = AUGMENTATIONS[name](jax.random.fold_in(key, position), images)
+    return images

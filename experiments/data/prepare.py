@@ -1,0 +1,50 @@
+"""Prepares a TFDS set for training: `python -m experiments.data.prepare NAME --data_dir DIR`.
+
+Needs TensorFlow (the extra [data]); training does not. The files are array_record files, which can be read at random.
+"""
+
+import argparse
+
+from experiments import command_line
+from experiments.errors import UserError
+
+NAMES = ("cifar10", "patch_camelyon", "rotated_mnist")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Downloads and prepares one set."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--data_dir", default="data")
+    options = parser.parse_args(arguments)
+    try:
+        prepare(options.name, options.data_dir)
+    except UserError as error:
+        command_line.fail(error)
+
+
+def prepare(name: str, directory: str) -> None:
+    """Downloads a set where it can be downloaded and writes it as array_record files.
+
+    Raises:
+      UserError: TensorFlow is not installed, or the download failed.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        if name == "rotated_mnist":
+            from experiments.data.rotated_mnist import RotatedMnist
+
+            builder = RotatedMnist(data_dir=directory, file_format="array_record")
+        else:
+            builder = tfds.builder(name, data_dir=directory, file_format="array_record")
+        builder.download_and_prepare()
+    except ImportError as error:
+        raise UserError(f"preparing {name} needs TensorFlow: pip install 'gequi_jax[data]' ({error})") from error
+    except (OSError, tfds.download.DownloadError) as error:
+        raise UserError(f"{name} could not be prepared in {directory!r}: {error}") from error
+    print(f"{name} is prepared in {directory}")
+
+
+if __name__ == "__main__":
+    main()

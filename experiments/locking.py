@@ -1,0 +1,41 @@
+"""One run in one work directory: an operating-system lock that dies with its process."""
+
+import fcntl
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from experiments.errors import UserError
+
+NAME = ".lock"
+
+
+@contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+    """Creates the work directory and holds its lock.
+
+    The lock is the operating system's (`flock`): it ends with the process, however that ends, so a lock file left
+    behind by a killed run holds nobody up. The file names the holder for the message.
+
+    Raises:
+      UserError: the directory cannot be made or written, or another run holds it.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(workdir / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(f"work directory {str(workdir)!r} cannot be used ({error.strerror}); choose another") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+        os.close(handle)
+        raise UserError(f"{workdir} is in use by {holder}; wait for it, or choose another --workdir") from error
+    try:
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(handle)

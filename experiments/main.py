@@ -1,0 +1,36 @@
+"""Trains a network: `python -m experiments.main [--config FILE] [--config.KEY=VALUE ...] [--workdir DIR]`."""
+
+import sys
+
+from experiments import command_line
+from experiments.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parses the flags and runs the training.
+
+    Args:
+      arguments: the arguments after the program's name; those of the process by default.
+
+    Raises:
+      SystemExit: with code 2 and one line on the error stream after a mistake of the user.
+    """
+    try:
+        command = command_line.parse(sys.argv[1:] if arguments is None else arguments)
+        if command.help:
+            print(f"{command_line.USAGE}\nFields:\n{command_line.describe(command.config)}")
+            return
+        # Imported late: --help and mistakes in the flags should not wait for JAX.
+        from absl import logging
+
+        from experiments import train
+
+        # orbax reports every file it writes, and warns of every checkpoint within an epoch that it has no metric.
+        logging.set_verbosity(logging.ERROR)
+        train.run(command.config, command.workdir)
+    except UserError as error:
+        command_line.fail(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""How a batch is spread over devices and processes: one mesh axis, `data`; everything else is replicated."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from experiments.data._sources import Batch
+from experiments.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The devices of a run.
+
+    Attributes:
+      mesh: a one-dimensional mesh with the axis `data`.
+      seeded: whether batches and states have a leading axis of seeds.
+    """
+
+    mesh: Mesh
+    seeded: bool
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """A copy on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def split(self) -> NamedSharding:
+        """The batch axis over the devices."""
+        return NamedSharding(self.mesh, PartitionSpec(None, "data") if self.seeded else PartitionSpec("data"))
+
+    @property
+    def split_unseeded(self) -> NamedSharding:
+        """The leading axis over the devices, seeds or not."""
+        return NamedSharding(self.mesh, PartitionSpec("data"))
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts the same arrays on every device."""
+        return jax.device_put(tree, self.replicated)
+
+    def place(self, batch: Batch) -> dict[str, jax.Array]:
+        """Makes global arrays from the rows that each process has read."""
+        return {name: jax.make_array_from_process_local_data(self.split, rows) for name, rows in batch.items()}
+
+    def place_whole(self, rows: np.ndarray) -> jax.Array:
+        """Makes a global array from a batch that every process has read whole."""
+        return jax.make_array_from_callback(rows.shape, self.split_unseeded, lambda index: rows[index])
+
+
+def create_layout(num_devices: int, *, batch_size: int, seeded: bool) -> Layout:
+    """Spreads batches over the first `num_devices` devices of all processes (0: all of them).
+
+    Raises:
+      UserError: fewer devices than asked for, or a batch that they cannot share evenly.
+    """
+    devices = jax.devices()
+    if num_devices > len(devices):
+        raise UserError(f"num_devices={num_devices}, but there are {len(devices)} {devices[0].platform} devices")
+    if num_devices and jax.process_count() > 1 and num_devices != len(devices):
+        raise UserError(f"num_devices={num_devices}: a run on several processes uses all {len(devices)} devices")
+    devices = devices[: num_devices or len(devices)]
+    if batch_size % len(devices):
+        raise UserError(
+            f"batch_size={batch_size} cannot be shared by {len(devices)} devices; "
+            "choose a multiple, or fewer devices with --config.num_devices"
+        )
+    mesh = Mesh(np.asarray(devices), ("data",), axis_types=(AxisType.Auto,))
+    return Layout(mesh, seeded)

@@ -1,0 +1,182 @@
+"""The compiled parts of a run: the state, one training step, the logits.
+
+A model is split once into its static graph and arrays; the step is a pure function of (state, batch), compiled once,
+and donated its state. With several seeds the same functions run under `jax.vmap` over a leading axis.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import nnx
+from jaxtyping import Array
+
+from experiments import data, optimizers
+from experiments.parallel import Layout
+
+Metrics = dict[str, Array]
+
+
+class TrainState(NamedTuple):
+    """Everything that a checkpoint must hold, apart from the input position.
+
+    Attributes:
+      step: updates made.
+      key: the run's random key; augmentation uses its fold with the step.
+      params: trained arrays.
+      other: all other arrays of the model: batch statistics, dropout streams.
+      optimizer: optax's state.
+      average: moving average of params, or () where it is off.
+      plateau: state of the learning-rate scale.
+      totals: sums over the current epoch, of the loss and of correct answers.
+    """
+
+    step: Array
+    key: Array
+    params: Any
+    other: Any
+    optimizer: Any
+    average: Any
+    plateau: Any
+    totals: Metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled functions of a run.
+
+    Attributes:
+      train_step: (state, batch) to (state, loss and accuracy of the batch); consumes the state.
+      end_epoch: (state, validation loss) to the state of the next epoch; consumes the state.
+      logits: (state, images) to logits, in evaluation mode.
+      learning_rate: that the last update of a state was made with.
+      num_parameters: of one network.
+    """
+
+    train_step: Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]
+    end_epoch: Callable[[TrainState, Array], TrainState]
+    logits: Callable[[TrainState, Array], Array]
+    learning_rate: Callable[[TrainState], Array]
+    num_parameters: int
+
+
+def create_program(
+    config: ml_collections.ConfigDict,
+    build_model: Callable[[nnx.Rngs], nnx.Module],
+    *,
+    steps_per_epoch: int,
+    layout: Layout,
+) -> tuple[Program, TrainState]:
+    """Builds the network of every seed and the functions that train them.
+
+    Args:
+      config: the run's configuration.
+      build_model: makes a network from its random streams.
+      steps_per_epoch: updates in one epoch.
+      layout: the devices.
+
+    Returns:
+      The program and its initial state, replicated over the devices.
+    """
+    optimizer = optimizers.create_optimizer(config, steps_per_epoch)
+    schedule = optimizers.create_schedule(config, steps_per_epoch)
+    plateau = optimizers.plateau(config)
+    normalize = data.NORMALIZATIONS[config.normalization]
+    graphs = {}
+
+    def initial_state(seed: int) -> TrainState:
+        model = build_model(nnx.Rngs(seed))
+        model.eval()
+        graphs["eval"] = nnx.graphdef(model)
+        model.train()
+        graphs["train"], params, other = nnx.split(model, nnx.Param, ...)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            key=jax.random.fold_in(jax.random.key(seed), 1),
+            params=params,
+            other=other,
+            optimizer=optimizer.init(params),
+            average=jax.tree.map(jnp.copy, params) if config.ema_decay else (),
+            plateau=plateau.init(params),
+            totals={"loss": jnp.zeros(()), "correct": jnp.zeros(())},
+        )
+
+    states = [initial_state(config.seed + index) for index in range(config.num_seeds)]
+    num_parameters = sum(leaf.size for leaf in jax.tree.leaves(states[0].params))
+    low_precision = config.precision == "bfloat16"
+
+    def to_compute(tree: Any) -> Any:
+        def cast(leaf: Array) -> Array:
+            return leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
+
+        return jax.tree.map(cast, tree) if low_precision else tree
+
+    def forward(graph: Any, params: Any, other: Any, images: Array) -> tuple[Array, Any]:
+        # A copy: the arrays of `other` belong to the trace outside the gradient, and the model writes to its own.
+        model = nnx.merge(graph, to_compute(params), other, copy=True)
+        logits = model(to_compute(normalize(images)))
+        return logits.astype(jnp.float32), nnx.state(model, nnx.Not(nnx.Param))
+
+    def loss_of(params: Any, other: Any, images: Array, labels: Array) -> tuple[Array, tuple[Array, Any]]:
+        logits, other_after = forward(graphs["train"], params, other, images)
+        # Whatever was float32 before the step stays so, also where a low-precision forward pass updated it.
+        other_after = jax.tree.map(
+            lambda new, old: new if new.dtype == old.dtype else new.astype(old.dtype), other_after, other
+        )
+        targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, config.label_smoothing))
+        correct = jnp.mean((jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels).astype(jnp.float32))
+        return jnp.mean(losses), (correct, other_after)
+
+    def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        images = data.augment(config.augmentation, key, data.as_unit_range(batch["image"]))
+        (loss, (correct, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            state.params, state.other, images, batch["label"]
+        )
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+        updates = jax.tree.map(lambda update: update * state.plateau.scale, updates)
+        params = optax.apply_updates(state.params, updates)
+        average = optax.incremental_update(params, state.average, 1 - config.ema_decay) if config.ema_decay else ()
+        totals = {"loss": state.totals["loss"] + loss, "correct": state.totals["correct"] + correct}
+        after = state._replace(
+            step=state.step + 1,
+            params=params,
+            other=other,
+            optimizer=optimizer_state,
+            average=average,
+            totals=totals,
+        )
+        return after, {"loss": loss, "accuracy": correct}
+
+    def end_epoch(state: TrainState, validation_loss: Array) -> TrainState:
+        state = state._replace(totals=jax.tree.map(jnp.zeros_like, state.totals))
+        if config.schedule != "plateau":
+            return state
+        return state._replace(plateau=plateau.update((), state.plateau, value=validation_loss)[1])
+
+    def logits(state: TrainState, images: Array) -> Array:
+        params = state.average if config.ema_decay else state.params
+        return forward(graphs["eval"], params, state.other, data.as_unit_range(images))[0]
+
+    def learning_rate(state: TrainState) -> Array:
+        return jnp.asarray(schedule(jnp.maximum(state.step - 1, 0)), jnp.float32) * state.plateau.scale
+
+    state = states[0]
+    if config.num_seeds > 1:
+        state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        train_step, end_epoch, learning_rate = jax.vmap(train_step), jax.vmap(end_epoch), jax.vmap(learning_rate)
+        logits = jax.vmap(logits, in_axes=(0, None))
+    compiled = {"out_shardings": layout.replicated}
+    program = Program(
+        train_step=jax.jit(train_step, donate_argnums=0, **compiled),
+        end_epoch=jax.jit(end_epoch, donate_argnums=0, **compiled),
+        logits=jax.jit(logits, **compiled),
+        learning_rate=jax.jit(learning_rate, **compiled),
+        num_parameters=num_parameters,
+    )
+    return program, layout.replicate(state)

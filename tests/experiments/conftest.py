@@ -1,0 +1,64 @@
+"""A network small enough to compile in a second, in the place of the library's own."""
+
+import types
+
+import jax
+import pytest
+from flax import nnx
+
+from gequi_jax import groups, models
+
+
+class TinyNetwork(nnx.Module):
+    """A linear map behind batch normalisation and dropout: it has every kind of state that a network has."""
+
+    def __init__(self, *, rngs: nnx.Rngs, features: int = 8):
+        if features < 1:
+            raise ValueError(f"features must be positive, came {features}")
+        self.hidden = nnx.Linear(64, features, rngs=rngs)
+        self.norm = nnx.BatchNorm(features, rngs=rngs)
+        self.dropout = nnx.Dropout(0.2, rngs=rngs)
+        self.output = nnx.Linear(features, 10, rngs=rngs)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        hidden = self.norm(self.hidden(images.reshape(images.shape[0], -1)))
+        return self.output(self.dropout(nnx.relu(hidden)))
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    """Third-party training code (optax, flax.nnx) is written for JAX's standard promotion rules."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def tiny_model(monkeypatch):
+    """Makes `create_model("tiny")` known, with `tiny_z2` beside it."""
+    info = {
+        "tiny": types.SimpleNamespace(group=groups.cyclic_group(4), input_shape=(8, 8, 1), num_classes=10),
+        "tiny_z2": types.SimpleNamespace(group=groups.trivial_group(), input_shape=(8, 8, 1), num_classes=10),
+    }
+    real_list, real_create, real_info = models.list_models, models.create_model, models.model_info
+    monkeypatch.setattr(models, "list_models", lambda: [*real_list(), *info])
+    monkeypatch.setattr(models, "model_info", lambda name: info[name] if name in info else real_info(name))
+
+    def create(name, *, rngs, **overrides):
+        return TinyNetwork(rngs=rngs, **overrides) if name in info else real_create(name, rngs=rngs, **overrides)
+
+    monkeypatch.setattr(models, "create_model", create)
+    return "tiny"
+
+
+@pytest.fixture
+def tiny_config(tiny_model):
+    """Three short epochs of the tiny network on the embedded digits."""
+    from experiments.configs import default
+
+    config = default.get_config()
+    config.model, config.z2_model = tiny_model, "tiny_z2"
+    config.num_train, config.num_validation, config.num_test = 70, 30, 40
+    config.num_epochs, config.warmup_epochs = 3, 1.0
+    config.eval_batch_size, config.equivariance_images = 32, 4
+    config.log_every_steps = 1
+    return config

@@ -1,0 +1,256 @@
+import gzip
+import hashlib
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import data
+from experiments.configs import default
+from experiments.data import _mnist, _rotmnist
+from experiments.errors import UserError
+
+
+def fake_mnist(num_train=60, num_test=10, seed=0):
+    generator = np.random.default_rng(seed)
+    return {
+        "train_images": generator.integers(0, 256, (num_train, 28, 28), np.uint8),
+        "train_labels": generator.integers(0, 10, num_train).astype(np.uint8),
+        "test_images": generator.integers(0, 256, (num_test, 28, 28), np.uint8),
+        "test_labels": generator.integers(0, 10, num_test).astype(np.uint8),
+    }
+
+
+def write_idx(path, array):
+    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    content = header + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def all_examples(source):
+    batch = source.fetch(np.arange(len(source)))
+    return batch["image"], batch["label"]
+
+
+def test_digits_are_split_by_image_and_the_split_is_fixed_by_its_seed():
+    first, again = (data.load_digits(num_validation=180, seed=0) for _ in range(2))
+    other = data.load_digits(num_validation=180, seed=1)
+    assert (len(first.train), len(first.validation), len(first.test())) == (1257, 180, 360)
+    np.testing.assert_array_equal(all_examples(first.test())[0], all_examples(again.test())[0])
+    assert not np.array_equal(all_examples(first.test())[1], all_examples(other.test())[1])
+
+
+def test_training_digits_are_upright_and_held_out_ones_are_turned():
+    from sklearn.datasets import load_digits
+
+    upright = {image.tobytes() for image in (load_digits().images / 16).astype(np.float32)}
+    dataset = data.load_digits(num_validation=180, seed=0)
+    assert all(image.tobytes() in upright for image in all_examples(dataset.train)[0])
+    assert not any(image.tobytes() in upright for image in all_examples(dataset.test())[0])
+    assert not any(image.tobytes() in upright for image in all_examples(dataset.validation)[0])
+
+
+@pytest.mark.parametrize("layout", ["npz", "keras npz", "idx", "idx.gz"])
+def test_mnist_is_read_in_every_layout(tmp_path, layout):
+    arrays = fake_mnist()
+    if layout.endswith("npz"):
+        names = _mnist.KEYS if layout == "keras npz" else {key: key for key in arrays}
+        np.savez(tmp_path / "mnist.npz", **{names[key]: array for key, array in arrays.items()})
+    else:
+        for key, name in _mnist.IDX_FILES.items():
+            write_idx(tmp_path / f"{name}{'.gz' if layout.endswith('gz') else ''}", arrays[key])
+    read = _mnist.load_mnist(str(tmp_path))
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(read[key], array)
+
+
+def damage_truncated_npz(folder):
+    np.savez(folder / "mnist.npz", **fake_mnist())
+    content = (folder / "mnist.npz").read_bytes()
+    (folder / "mnist.npz").write_bytes(content[: len(content) // 2])
+
+
+def damage_missing_array(folder):
+    np.savez(folder / "mnist.npz", train_images=np.zeros((1, 28, 28), np.uint8))
+
+
+def damage_size(folder):
+    np.savez(folder / "mnist.npz", **{**fake_mnist(), "train_images": np.zeros((60, 14, 14), np.uint8)})
+
+
+def damage_labels(folder):
+    np.savez(folder / "mnist.npz", **{**fake_mnist(), "test_labels": np.full(10, 11)})
+
+
+def damage_truncated_idx(folder):
+    for key, name in _mnist.IDX_FILES.items():
+        write_idx(folder / name, fake_mnist()[key])
+    path = folder / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def damage_missing_idx(folder):
+    write_idx(folder / "train-images-idx3-ubyte", fake_mnist()["train_images"])
+
+
+def damage_archive(folder):
+    (folder / _rotmnist.ARCHIVE).write_bytes(b"not the archive")
+
+
+def damage_too_few(folder):
+    np.savez(folder / "mnist.npz", **fake_mnist())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_truncated_npz, "truncated"),
+        (damage_missing_array, "has no array train_labels"),
+        (damage_size, "28x28"),
+        (damage_labels, r"labels must lie in 0 \.\. 9, came 11"),
+        (damage_truncated_idx, "header promises"),
+        (damage_missing_idx, "missing train-labels-idx1-ubyte"),
+        (damage_archive, "expected MD5 0f9a947f.* came"),
+        (damage_too_few, "needs 62000 digits"),
+        (lambda folder: None, "curl .*/mnist.npz"),
+    ],
+)
+def test_unusable_rotmnist_is_explained(tmp_path, damage, message):
+    damage(tmp_path)
+    with pytest.raises(UserError, match=message) as caught:
+        data.load_rotmnist(str(tmp_path), num_validation=2000, seed=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_regenerated_splits_share_no_digit_and_depend_on_the_seed_alone(monkeypatch):
+    monkeypatch.setattr(_rotmnist, "SIZES", {"train": 40, "test": 30})
+    mnist = fake_mnist()
+    # A label of its own for every digit, to recognise it by.
+    mnist["train_labels"], mnist["test_labels"] = np.arange(60), np.arange(60, 70)
+    train, test = (_rotmnist.regenerate(mnist, split, seed=3) for split in ("train", "test"))
+    assert sorted([*train[1], *test[1]]) == list(range(70))
+    assert train[0].shape == (40, 28, 28, 1)
+    assert train[0].dtype == np.uint8
+    np.testing.assert_array_equal(train[0], _rotmnist.regenerate(mnist, "train", seed=3)[0])
+    assert not np.array_equal(train[1], _rotmnist.regenerate(mnist, "train", seed=4)[1])
+
+
+def test_regenerated_digits_are_turned_about_their_centre(monkeypatch):
+    monkeypatch.setattr(_rotmnist, "SIZES", {"train": 40, "test": 30})
+    mnist = fake_mnist()
+    row, column = np.mgrid[:28, :28] - 13.5
+    disc = np.where(row**2 + column**2 < 80, 200, 0).astype(np.uint8)
+    mnist["train_images"][:], mnist["test_images"][:] = disc, disc
+    images, _ = _rotmnist.regenerate(mnist, "train", seed=0)
+    # Away from its edge a disc looks the same from everywhere.
+    inside = np.abs(np.hypot(row, column) - np.sqrt(80)) > 2
+    np.testing.assert_array_equal(images[:, inside, 0], np.broadcast_to(disc[inside], (40, inside.sum())))
+
+
+def amat(num, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 10, num)
+    pixels = generator.integers(0, 256, (num, 784)) / 255
+    return "\n".join(
+        " ".join(f"{value:.6f}" for value in [*row, label]) for row, label in zip(pixels, labels, strict=True)
+    )
+
+
+def test_official_files_are_read_from_the_archive_and_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(_rotmnist, "SIZES", {"train": 12, "test": 7})
+    archive = tmp_path / _rotmnist.ARCHIVE
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr(_rotmnist.AMAT["train"], amat(12))
+        content.writestr(_rotmnist.AMAT["test"], amat(7, seed=1))
+    monkeypatch.setattr(_rotmnist, "ARCHIVE_MD5", hashlib.md5(archive.read_bytes()).hexdigest())
+    packed = data.load_rotmnist(str(tmp_path), num_validation=4, seed=0)
+    assert (len(packed.train), len(packed.validation), len(packed.test())) == (8, 4, 7)
+
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(tmp_path / "unpacked")
+    unpacked = data.load_rotmnist(str(tmp_path / "unpacked"), num_validation=4, seed=0)
+    for one, other in zip(all_examples(packed.test()), all_examples(unpacked.test()), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match="expected 13 lines of 785"):
+        _rotmnist.parse_amat(amat(12).encode(), name="file.amat", size=13)
+
+
+def test_npz_of_a_user(tmp_path):
+    path = tmp_path / "mine.npz"
+    arrays = fake_mnist()
+    np.savez(path, **arrays)
+    dataset = data.load_npz(str(path), num_validation=6, seed=0)
+    assert dataset.image_shape == (28, 28, 1)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test())) == (54, 6, 10)
+    with pytest.raises(UserError, match="between 1 and 59"):
+        data.load_npz(str(path), num_validation=60, seed=0)
+    np.savez(path, **{**arrays, "test_images": arrays["test_images"][:0], "test_labels": arrays["test_labels"][:0]})
+    with pytest.raises(UserError, match="the split is empty"):
+        data.load_npz(str(path), num_validation=6, seed=0).test()
+    np.savez(path, **{**arrays, "test_labels": arrays["test_labels"][:5]})
+    with pytest.raises(UserError, match="expected images"):
+        data.load_npz(str(path), num_validation=6, seed=0).test()
+
+
+def write_images(folder, classes=("cat", "dog"), count=3, size=(6, 5), mode="RGB"):
+    generator = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in classes:
+            (folder / split / name).mkdir(parents=True, exist_ok=True)
+            for index in range(count):
+                shape = (*size, 3) if mode == "RGB" else size
+                Image.fromarray(generator.integers(0, 256, shape, np.uint8)).save(
+                    folder / split / name / f"{index}.png"
+                )
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
+def test_folder_of_images(tmp_path, mode, channels):
+    write_images(tmp_path, mode=mode)
+    dataset = data.load_folder(str(tmp_path), num_validation=2, seed=0)
+    assert dataset.image_shape == (6, 5, channels)
+    assert dataset.num_classes == 2
+    assert sorted(all_examples(dataset.test())[1]) == [0, 0, 0, 1, 1, 1]
+
+
+def read_folder(folder):
+    dataset = data.load_folder(str(folder), num_validation=2, seed=0)
+    return all_examples(dataset.train), all_examples(dataset.validation)
+
+
+def test_folder_mistakes(tmp_path):
+    with pytest.raises(UserError, match=r"no folder .*train"):
+        data.load_folder(str(tmp_path), num_validation=2, seed=0)
+    write_images(tmp_path)
+    (tmp_path / "test" / "bird").mkdir()
+    with pytest.raises(UserError, match="classes that train has not: bird"):
+        data.load_folder(str(tmp_path), num_validation=2, seed=0).test()
+    (tmp_path / "train" / "cat" / "9.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"9\.png cannot be read"):
+        read_folder(tmp_path)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "train" / "cat" / "9.png")
+    with pytest.raises(UserError, match="use one size"):
+        read_folder(tmp_path)
+
+
+def test_a_set_that_is_not_prepared_comes_with_its_command(tmp_path):
+    with pytest.raises(UserError, match=r"experiments\.data\.prepare cifar10"):
+        data.load_tfds("cifar10", str(tmp_path), num_validation=10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape", "classes", "message"),
+    [
+        ({"dataset": "digit"}, (8, 8, 1), 10, "did you mean digits"),
+        ({}, (28, 28, 1), 10, r"are \[8, 8, 1\], digits_r4_sa expects \[28, 28, 1\]"),
+        ({}, (8, 8, 1), 2, "has 10 classes, digits_r4_sa tells 2 apart"),
+        ({"num_train": 5000}, (8, 8, 1), 10, "1257 examples, 5000 were asked for"),
+    ],
+)
+def test_data_that_does_not_fit(fields, shape, classes, message):
+    config = default.get_config()
+    config.update(fields)
+    with pytest.raises(UserError, match=message):
+        data.load_dataset(config, image_shape=shape, num_classes=classes)

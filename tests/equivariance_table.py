@@ -43,7 +43,7 @@ def _batch_norm(group, rngs, param_dtype):
 
 def _block(group, rngs, param_dtype):
     attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
-    return nn.GroupSelfAttentionBlock(3, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs)
+    return nn.GroupSelfAttentionBlock(3, 4, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs)
 
 
 def _function(function, **options):

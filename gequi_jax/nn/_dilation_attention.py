@@ -1,0 +1,189 @@
+"""Self-attention layers on the dilation-translation group."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from gequi_jax import functional
+from gequi_jax._typing import Array, FeatureMap, Grid
+from gequi_jax.actions import window_offsets
+from gequi_jax.functional._dilation_attention import HAAR_WEIGHTS
+from gequi_jax.functional._self_attention import check_window
+from gequi_jax.groups import DyadicDilations
+from gequi_jax.nn._conv import check_positive_integer
+from gequi_jax.nn._position_encoding import CoordinateMLP
+
+
+class _DilationSelfAttention(nnx.Module):
+    """What the two layers share: projections, positional encoding and the checks of all sizes."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dilations: DyadicDilations,
+        num_heads: int,
+        qkv_features: int | None = None,
+        window_size: int = 3,
+        haar_weights: str = "in_softmax",
+        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        rngs: nnx.Rngs,
+    ):
+        for argument, value in (("in_features", in_features), ("out_features", out_features), ("num_heads", num_heads)):
+            check_positive_integer(argument, value)
+        if not isinstance(dilations, DyadicDilations):
+            raise ValueError(
+                f"dilations: expected scales such as gequi_jax.groups.DyadicDilations(3); got {dilations!r}."
+            )
+        check_window(window_size)
+        if haar_weights not in HAAR_WEIGHTS:
+            raise ValueError(f"haar_weights: expected one of {HAAR_WEIGHTS}; got {haar_weights!r}.")
+        if qkv_features is None:
+            if out_features % num_heads:
+                raise ValueError(
+                    f"num_heads: {num_heads} heads do not divide out_features={out_features}; choose a divisor, or give "
+                    "qkv_features, the features of each head."
+                )
+            qkv_features = out_features // num_heads
+        check_positive_integer("qkv_features", qkv_features)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.dilations = dilations
+        self.num_heads = num_heads
+        self.qkv_features = qkv_features
+        self.window_size = window_size
+        self.haar_weights = haar_weights
+        self.param_dtype = param_dtype
+        linear = {"dtype": dtype, "param_dtype": param_dtype, "kernel_init": kernel_init, "rngs": rngs}
+        heads = (num_heads, qkv_features)
+        self.query = nnx.LinearGeneral(in_features, heads, **linear)
+        self.key = nnx.LinearGeneral(in_features, heads, **linear)
+        self.value = nnx.LinearGeneral(in_features, heads, **linear)
+        self.out = nnx.LinearGeneral(heads, out_features, axis=(-2, -1), **linear)
+        self.position_encoding = position_encoding(
+            self._position_features(), dim=dilations.dim, param_dtype=param_dtype, kernel_init=kernel_init, rngs=rngs
+        )
+
+    def _position_features(self) -> int:
+        raise NotImplementedError
+
+    def _attend(self, function: Callable[..., Array], x: Array, *scale_encoding: Array) -> Array:
+        if x.ndim != self.dilations.dim + 2 + len(scale_encoding) or x.shape[-1] != self.in_features:
+            scale_axis = "scale, " if scale_encoding else ""
+            raise ValueError(
+                f"{type(self).__name__}: expected [batch, *spatial, {scale_axis}{self.in_features}] with "
+                f"{self.dilations.dim} spatial axes; got shape {x.shape}."
+            )
+        offsets = window_offsets((self.window_size,) * self.dilations.dim) / max(self.window_size // 2, 1)
+        position_encoding = self.position_encoding(jnp.asarray(np.asarray(offsets), self.param_dtype))
+        query = self.query(x)
+        heads = function(
+            query,
+            self.key(x),
+            self.value(x),
+            *(encoding.astype(query.dtype) for encoding in (position_encoding, *scale_encoding)),
+            dilations=self.dilations,
+            window_size=self.window_size,
+            haar_weights=self.haar_weights,
+        )
+        return self.out(heads)
+
+
+class LiftingDilationSelfAttention(_DilationSelfAttention):
+    """Self-attention from images to feature maps on the dilation-translation group.
+
+        out(i, h) = W_out [ sum_{j in h N(i)} softmax_j( q(i) . [k(j) + rho(h^-1 (x_j - x_i))] / sqrt(d) ) v(j) ]
+
+    Transforms under a dilation by a shift of scales, away from the borders; see
+    `gequi_jax.functional.lifting_dilation_attention`.
+
+    Args:
+      in_features: channels of the input.
+      out_features: channels of the output.
+      dilations: the scales.
+      num_heads: the number of heads.
+      qkv_features: the features d of each head; `out_features / num_heads` by default.
+      window_size: the odd side of the window, whose spacing is the scale.
+      haar_weights: "in_softmax", "printed" or "none".
+      position_encoding: the constructor of rho, called with `features, dim=, param_dtype=, kernel_init=, rngs=`.
+      dtype: the type of the computation; inferred by default.
+      param_dtype: the type of the parameters.
+      kernel_init: initialiser of the projections.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: if sizes are not positive, heads do not divide the features, or the window is even.
+
+    Reference: Romero & Cordonnier (2021), Eq. 20.
+
+    Example:
+      >>> layer = LiftingDilationSelfAttention(1, 8, dilations=DyadicDilations(3), num_heads=2, rngs=nnx.Rngs(0))
+      >>> layer(jnp.ones((2, 9, 9, 1))).shape
+      (2, 9, 9, 3, 8)
+    """
+
+    def _position_features(self) -> int:
+        return self.qkv_features
+
+    def __call__(self, x: Grid) -> FeatureMap:
+        """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, scale, out_features]`."""
+        return self._attend(functional.lifting_dilation_attention, x)
+
+
+class GroupDilationSelfAttention(_DilationSelfAttention):
+    """Self-attention on the dilation-translation group.
+
+        out(i, h) = W_out [ sum_a sum_{(j,b) in h N(i)} softmax_{j,b}(
+                        q(i, a) . [k(j, b) + (rho(h^-1 (x_j - x_i)), tau[b / h])] / sqrt(d) + log mu(b / h) ) v(j, b) ]
+
+    Transforms under a dilation by a shift of scales, away from the borders and from the largest scale; see
+    `gequi_jax.functional.group_dilation_attention`.
+
+    The arguments are those of `LiftingDilationSelfAttention`, and:
+
+    Args:
+      scale_window: how many scales, from its own upwards, an output attends to.
+      scale_init: the initialiser of tau, `[scale_window, features]`.
+
+    Raises:
+      ValueError: as `LiftingDilationSelfAttention`, and if there are fewer scales than the window takes.
+
+    Reference: Romero & Cordonnier (2021), Eq. 21.
+
+    Example:
+      >>> layer = GroupDilationSelfAttention(8, 8, dilations=DyadicDilations(3), num_heads=2, rngs=nnx.Rngs(0))
+      >>> layer(jnp.ones((2, 9, 9, 3, 8))).shape
+      (2, 9, 9, 3, 8)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dilations: DyadicDilations,
+        scale_window: int = 2,
+        scale_init: nnx.Initializer = nnx.initializers.normal(1.0),
+        rngs: nnx.Rngs,
+        **options,
+    ):
+        super().__init__(in_features, out_features, dilations=dilations, rngs=rngs, **options)
+        if not isinstance(scale_window, int) or not 1 <= scale_window <= dilations.num_scales:
+            raise ValueError(f"scale_window: expected 1 to {dilations.num_scales} scales; got {scale_window!r}.")
+        features = self.qkv_features - self._position_features()
+        self.scale_encoding = nnx.Param(scale_init(rngs.params(), (scale_window, features), self.param_dtype))
+
+    def _position_features(self) -> int:
+        coordinates = self.dilations.dim
+        return self.qkv_features // (coordinates + 1) * coordinates
+
+    def __call__(self, x: FeatureMap) -> FeatureMap:
+        """Maps `[batch, *spatial, scale, in_features]` to `[batch, *spatial, scale, out_features]`."""
+        return self._attend(functional.group_dilation_attention, x, self.scale_encoding[...])

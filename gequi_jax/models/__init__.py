@@ -7,9 +7,12 @@ Example:
   (28, 28, 1)
 """
 
+from gequi_jax.models._all_cnn import AllCNN as AllCNN
+from gequi_jax.models._densenet import DenseNet as DenseNet
 from gequi_jax.models._gsa_net import GSANet as GSANet
 from gequi_jax.models._p4_cnn import P4CNN as P4CNN
 from gequi_jax.models._registry import ModelInfo as ModelInfo
 from gequi_jax.models._registry import create_model as create_model
 from gequi_jax.models._registry import list_models as list_models
 from gequi_jax.models._registry import model_info as model_info
+from gequi_jax.models._resnet import ResNet as ResNet

@@ -6,6 +6,8 @@ from typing import Any
 
 from flax import nnx
 
+from gequi_jax.groups import FiniteGroup
+
 
 @dataclasses.dataclass(frozen=True)
 class Family:
@@ -18,6 +20,7 @@ class Family:
       paper: where the architecture was published.
       table: the table there, or None.
       reported: for each group in the table, its parameters and its test accuracy in percent as printed, or None.
+      features: from a group to the `features` of the network, where they differ between the groups of the table.
     """
 
     template: str
@@ -26,6 +29,12 @@ class Family:
     paper: str
     table: str | None
     reported: Mapping[str, tuple[int | None, float | None]]
+    features: Callable[[FiniteGroup], Any] | None = None
+
+    def arguments_for(self, group: FiniteGroup) -> dict[str, Any]:
+        """The published arguments, with the features for this group."""
+        features = {} if self.features is None else {"features": self.features(group)}
+        return {**features, **self.arguments}
 
     def names(self) -> list[str]:
         """The names of the networks that the paper tabulates."""

@@ -1,6 +1,6 @@
 """The seven-layer group-convolutional network for rotated MNIST."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,6 @@ from flax import nnx
 from gequi_jax import functional
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.models._family import Family
 from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
 
 
@@ -23,6 +22,9 @@ class P4CNN(nnx.Module):
       input_shape: `(rows, columns, channels)` of the images, of 28 rows and columns.
       num_classes: the number of logits.
       features: channels of every layer.
+      lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
+        use_bias=, param_dtype=, rngs=`.
+      conv: the constructor of all others, called alike.
       dropout_rate: dropout after layers 1, 3, 4, 5 and 6.
       param_dtype: the type of the parameters.
       rngs: the random streams.
@@ -40,6 +42,8 @@ class P4CNN(nnx.Module):
         input_shape: Sequence[int],
         num_classes: int,
         features: int,
+        lifting: Callable[..., nnx.Module] = LiftingConv,
+        conv: Callable[..., nnx.Module] = GroupConv,
         dropout_rate: float = 0.3,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -49,17 +53,17 @@ class P4CNN(nnx.Module):
                 f"input_shape: this network reads images of 28 rows and 28 columns; got {tuple(input_shape)}. "
                 "Resize the images, or use an architecture that pools to any size."
             )
-        conv = {"group": group, "padding": "VALID", "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"group": group, "padding": "VALID", "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
         self.group = group
         self.convs = nnx.List(
             [
-                LiftingConv(input_shape[-1], features, 3, **conv),
-                *(GroupConv(features, features, 3, **conv) for _ in range(5)),
+                lifting(input_shape[-1], features, 3, **options),
+                *(conv(features, features, 3, **options) for _ in range(5)),
             ]
         )
         self.norms = nnx.List(BatchNorm(features, param_dtype=param_dtype, rngs=rngs) for _ in range(6))
         self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
-        self.readout = GroupConv(features, num_classes, 4, **conv)
+        self.readout = conv(features, num_classes, 4, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
         """Maps images `[batch, 28, 28, channels]` to logits."""
@@ -70,15 +74,3 @@ class P4CNN(nnx.Module):
             else:
                 x = self.dropout(x)
         return functional.group_pool(self.readout(x)[:, 0, 0])
-
-
-FAMILIES = (
-    Family(
-        template="rotmnist_{group}_cnn",
-        network=P4CNN,
-        arguments={"input_shape": (28, 28, 1), "num_classes": 10, "features": 10},
-        paper="Romero et al. (2020)",
-        table="Tab. 1",
-        reported={"p4": (24_610, 97.952)},
-    ),
-)

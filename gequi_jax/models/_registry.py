@@ -13,10 +13,11 @@ from typing import Any
 from flax import nnx
 
 from gequi_jax.groups import FiniteGroup, group_by_name
-from gequi_jax.models import _gsa_net_families, _p4_cnn
+from gequi_jax.models import _agc_families, _gsa_net_families
 from gequi_jax.models._family import Family
+from gequi_jax.nn._conv import check_group
 
-_FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_p4_cnn.FAMILIES)
+_FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,9 @@ def create_model(name: str, *, rngs: nnx.Rngs, **overrides: Any) -> nnx.Module:
     unknown = sorted(set(overrides) - set(legal))
     if unknown:
         raise ValueError(f"overrides: {name} has no argument {unknown[0]!r}; it takes {', '.join(legal)}.")
-    return family.network(**{"group": group, **family.arguments, **overrides}, rngs=rngs)
+    group = overrides.get("group", group)
+    check_group(group)
+    return family.network(**{**family.arguments_for(group), **overrides, "group": group}, rngs=rngs)
 
 
 def model_info(name: str) -> ModelInfo:

@@ -1,0 +1,134 @@
+"""The (attentive) group-convolutional networks of the paper's tables, at the paper's sizes.
+
+The figures of Tab. 2 are those without augmentation. Networks with Z2 convolutions are baselines; those that the paper
+does not tabulate have no figures here.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._all_cnn import AllCNN
+from gequi_jax.models._densenet import DenseNet
+from gequi_jax.models._family import Family
+from gequi_jax.models._p4_cnn import P4CNN
+from gequi_jax.models._resnet import ResNet
+from gequi_jax.nn import AttentiveGroupConv, AttentiveLiftingConv
+
+_PAPER = "Romero et al. (2020)"
+_ROTMNIST = {"input_shape": (28, 28, 1), "num_classes": 10}
+_CIFAR10 = {"input_shape": (32, 32, 3), "num_classes": 10}
+_PCAM = {"input_shape": (96, 96, 3), "num_classes": 2}
+
+
+def _width(z2: int, **by_name: int) -> Callable[[FiniteGroup], int]:
+    """Widths that keep the parameters of Z2 networks: they grow as |H| times the square of the width."""
+    by_order = {int(name.removeprefix("order")): width for name, width in by_name.items()}
+    return lambda group: by_order.get(group.order, max(1, round(z2 / group.order**0.5)))
+
+
+def _widths(*z2: int) -> Callable[[FiniteGroup], tuple[int, ...]]:
+    return lambda group: tuple(_width(width)(group) for width in z2)
+
+
+def _attentive(attention: str, **options) -> dict:
+    return {
+        # An image of few channels keeps all of them as hidden units.
+        "lifting": partial(AttentiveLiftingConv, attention=attention, reduction_ratio=1),
+        "conv": partial(AttentiveGroupConv, attention=attention, **options),
+    }
+
+
+def _rotmnist(word: str, reported: dict, features: int | None = None, **arguments) -> Family:
+    return Family(
+        template=f"rotmnist_{word}{{group}}_cnn",
+        network=P4CNN,
+        arguments={**_ROTMNIST, **({} if features is None else {"features": features}), **arguments},
+        paper=_PAPER,
+        table="Tab. 1",
+        reported=reported,
+        features=_width(20),
+    )
+
+
+def _all_cnn(word: str, reported: dict, **arguments) -> Family:
+    return Family(
+        template=f"cifar10_{word}{{group}}_all_cnn",
+        network=AllCNN,
+        arguments={**_CIFAR10, **arguments},
+        paper=_PAPER,
+        table="Tab. 2",
+        reported=reported,
+        features=_width(96, order8=32),
+    )
+
+
+def _resnet44(word: str, reported: dict, **arguments) -> Family:
+    return Family(
+        template=f"cifar10_{word}{{group}}_resnet44",
+        network=ResNet,
+        arguments={**_CIFAR10, **arguments},
+        paper=_PAPER,
+        table="Tab. 2",
+        reported=reported,
+        features=_widths(32, 64, 128),
+    )
+
+
+def _densenet(word: str, reported: dict, **arguments) -> Family:
+    return Family(
+        template=f"pcam_{word}{{group}}_densenet",
+        network=DenseNet,
+        arguments={**_PCAM, **arguments},
+        paper=_PAPER,
+        table="Tab. 3",
+        reported=reported,
+        features=_width(26),
+    )
+
+
+def _attentive_densenet() -> dict:
+    # The filters of spatial attention are spread over the larger maps and shrink with the smallest.
+    conv = partial(AttentiveGroupConv, attention="input", hidden_features=2)
+    return {
+        "lifting": partial(AttentiveLiftingConv, attention="input", reduction_ratio=1, attention_kernel_dilation=4),
+        "block_conv": (
+            *(partial(conv, attention_kernel_dilation=dilation) for dilation in (4, 4, 3, 2)),
+            partial(conv, attention_kernel_size=5),
+        ),
+        "transition_conv": tuple(partial(conv, attention_kernel_dilation=dilation) for dilation in (4, 4, 3, 1)),
+        "readout_conv": partial(conv, attention_kernel_size=3),
+    }
+
+
+FAMILIES = (
+    _rotmnist("", {"z2": (None, None), "p4": (24_610, 97.952)}),
+    _rotmnist("big11_", {"p4": (29_050, 98.004)}, features=11),
+    _rotmnist("big15_", {"p4": (50_420, 98.152)}, features=15),
+    _rotmnist("big19_", {"p4": (77_540, 98.204)}, features=19),
+    _rotmnist("alpha_", {"p4": (73_130, 98.304)}, **_attentive("full")),
+    _rotmnist("alpha_ch_", {"p4": (48_630, 98.175)}, **_attentive("channel")),
+    _rotmnist("alpha_sp_", {"p4": (49_110, 98.239)}, **_attentive("spatial")),
+    _rotmnist("alpha_rh_", {"p4": (24_850, 98.02)}, **_attentive("rh")),
+    _rotmnist(
+        "alpha_f_",
+        {"p4": (29_460, 98.205)},
+        **_attentive("input")
+        | {"lifting": partial(AttentiveLiftingConv, attention="input", reduction_ratio=1, attention_kernel_dilation=4)},
+    ),
+    _all_cnn("", {"z2": (None, None), "p4": (1_370_000, 90.68), "p4m": (1_220_000, 92.39)}),
+    _all_cnn(
+        "alpha_f_",
+        {"p4": (1_400_000, 91.2), "p4m": (1_250_000, 93.07)},
+        **_attentive("input", reduction_ratio=16),
+    ),
+    # The paper's network of 72 GB, which it could not train.
+    _all_cnn("alpha_", {"p4": (None, None)}, **_attentive("full", reduction_ratio=16)),
+    # Not in the table, but in the published code.
+    _all_cnn("alpha_ch_", {}, **_attentive("channel", reduction_ratio=16)),
+    _all_cnn("alpha_sp_", {}, **_attentive("spatial")),
+    _resnet44("", {"z2": (None, None), "p4m": (2_620_000, 84.28)}),
+    _resnet44("alpha_f_", {"p4m": (2_700_000, 89.18)}, **_attentive("input", hidden_features=2)),
+    _densenet("", {"z2": (130_600, 84.07), "p4": (129_650, 87.55), "p4m": (124_210, 88.36)}),
+    _densenet("alpha_f_", {"p4": (140_450, 88.66), "p4m": (141_220, 89.12)}, **_attentive_densenet()),
+)

@@ -1,0 +1,92 @@
+"""All-CNN-C, a network of nothing but convolutions, for CIFAR-10."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax import functional
+from gequi_jax._typing import Array, Float, Grid
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._sizes import check_downsampling, check_input_sides
+from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
+
+
+class AllCNN(nnx.Module):
+    """Nine group convolutions with batch norm and relu, the map halved after the third and the sixth, then a mean.
+
+        three of width c, halved -> three of width 2c, halved -> 3x3 and 1x1 of width 2c -> 1x1 to the classes -> mean
+
+    Invariant with `downsampling="pool"`: the logits of L_g f are those of f, for every g that maps the input grid to
+    itself.
+
+    Args:
+      group: the group H, planar.
+      input_shape: `(rows, columns, channels)` of the images, with sides divisible by 4.
+      num_classes: the number of logits.
+      features: the width c.
+      lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, strides=,
+        allow_inequivariant=, use_bias=, param_dtype=, rngs=`.
+      conv: the constructor of all others, called alike.
+      downsampling: "pool", a convolution of stride 1 and 2x2 max pooling; or "stride", the original convolution of
+        stride 2, which breaks equivariance at even sizes.
+      input_dropout_rate: dropout of the image.
+      dropout_rate: dropout after each halving.
+      param_dtype: the type of the parameters.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: if sides are not divisible by 4, or the downsampling is unknown.
+
+    Reference: Romero et al. (2020), Tab. 2, Appendices B.3.1 and C; Springenberg et al. (2014).
+    """
+
+    def __init__(
+        self,
+        *,
+        group: FiniteGroup,
+        input_shape: Sequence[int],
+        num_classes: int,
+        features: int,
+        lifting: Callable[..., nnx.Module] = LiftingConv,
+        conv: Callable[..., nnx.Module] = GroupConv,
+        downsampling: str = "pool",
+        input_dropout_rate: float = 0.2,
+        dropout_rate: float = 0.5,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        check_downsampling(downsampling)
+        check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        widths = (features,) * 3 + (2 * features,) * 5 + (num_classes,)
+        windows = (3,) * 7 + (1,) * 2
+        options = {"group": group, "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        layers = []
+        for index, (width, window) in enumerate(zip(widths, windows, strict=True)):
+            constructor, in_features = (conv, widths[index - 1]) if index else (lifting, input_shape[-1])
+            strided = downsampling == "stride" and index in (2, 5)
+            layers.append(
+                constructor(
+                    in_features, width, window, strides=2 if strided else 1, allow_inequivariant=strided, **options
+                )
+            )
+        self.group = group
+        self.downsampling = downsampling
+        self.convs = nnx.List(layers)
+        self.norms = nnx.List(BatchNorm(width, param_dtype=param_dtype, rngs=rngs) for width in widths)
+        self.input_dropout = nnx.Dropout(input_dropout_rate, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
+
+    def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
+        """Maps images `[batch, rows, columns, channels]` to logits."""
+        x = self.input_dropout(x)
+        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = conv(x)
+            if index in (2, 5):
+                if self.downsampling == "pool":
+                    x = functional.spatial_pool(x, dim=2, window_size=2)
+                x = self.dropout(nnx.relu(norm(x)))
+            else:
+                x = nnx.relu(norm(x))
+        return functional.group_pool(functional.global_spatial_pool(x, dim=2), reduction="mean")

@@ -1,0 +1,134 @@
+"""ResNet44, with group convolutions, for CIFAR-10."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax import functional
+from gequi_jax._typing import Array, FeatureMap, Float, Grid
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._sizes import check_downsampling, check_input_sides
+from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
+
+
+class ResidualBlock(nnx.Module):
+    """Two 3x3 group convolutions, each behind batch norm and relu, beside a shortcut.
+
+        y = conv_2(relu(bn_2(conv_1(relu(bn_1(x)))))) + shortcut(x)
+
+    The shortcut is the identity where the channels stay, and a 1x1 group convolution where they change; there both
+    branches halve the map as well. Equivariant with `downsampling="pool"`.
+
+    Args:
+      in_features: channels of the input.
+      out_features: channels of the output.
+      group: the group H.
+      conv: the constructor of the convolutions, as in `ResNet`.
+      halve: halve the map and project the shortcut.
+      downsampling: "pool" or "stride", as in `ResNet`.
+      param_dtype: the type of the parameters.
+      rngs: the random streams.
+
+    Reference: Romero et al. (2020), Appendix B.3.2; Cohen & Welling (2016).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        group: FiniteGroup,
+        conv: Callable[..., nnx.Module],
+        halve: bool,
+        downsampling: str,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        options = {"group": group, "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        strided = halve and downsampling == "stride"
+        step = {"strides": 2 if strided else 1, "allow_inequivariant": strided}
+        self.pool = halve and downsampling == "pool"
+        self.norm1 = BatchNorm(in_features, param_dtype=param_dtype, rngs=rngs)
+        self.conv1 = conv(in_features, out_features, 3, **step, **options)
+        self.norm2 = BatchNorm(out_features, param_dtype=param_dtype, rngs=rngs)
+        self.conv2 = conv(out_features, out_features, 3, **options)
+        self.shortcut = conv(in_features, out_features, 1, **step, **options) if halve else nnx.data(None)
+
+    def __call__(self, x: FeatureMap) -> Float[Array, "batch rows columns group out_features"]:
+        """Maps `[batch, rows, columns, group, in_features]` to `[..., group, out_features]`, halved or not."""
+        branch = self._halved(self.conv1(nnx.relu(self.norm1(x))))
+        branch = self.conv2(nnx.relu(self.norm2(branch)))
+        shortcut = x if self.shortcut is None else self._halved(self.shortcut(x))
+        return branch + shortcut
+
+    def _halved(self, x):
+        return functional.spatial_pool(x, dim=2, window_size=2) if self.pool else x
+
+
+class ResNet(nnx.Module):
+    """A lifting convolution, three stages of residual blocks, and a linear readout of the spatial mean.
+
+    Invariant with `downsampling="pool"`: the logits of L_g f are those of f, for every g that maps the input grid to
+    itself.
+
+    Args:
+      group: the group H, planar.
+      input_shape: `(rows, columns, channels)` of the images, with sides divisible by 4.
+      num_classes: the number of logits.
+      features: the widths of the three stages; the map is halved at the start of the second and the third.
+      blocks_per_stage: 7 for 44 layers.
+      lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=,
+        use_bias=, param_dtype=, rngs=`.
+      conv: the constructor of all others, called alike, and with `strides=, allow_inequivariant=` where a map may be
+        halved.
+      downsampling: "pool", convolutions of stride 1 and 2x2 max pooling; or "stride", the original convolutions of
+        stride 2, which break equivariance at even sizes.
+      param_dtype: the type of the parameters.
+      rngs: the random streams.
+
+    Raises:
+      ValueError: if sides are not divisible by 4, or the downsampling is unknown.
+
+    Reference: Romero et al. (2020), Tab. 2, Appendices B.3.2 and C; Cohen & Welling (2016).
+    """
+
+    def __init__(
+        self,
+        *,
+        group: FiniteGroup,
+        input_shape: Sequence[int],
+        num_classes: int,
+        features: Sequence[int],
+        blocks_per_stage: int = 7,
+        lifting: Callable[..., nnx.Module] = LiftingConv,
+        conv: Callable[..., nnx.Module] = GroupConv,
+        downsampling: str = "pool",
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        check_downsampling(downsampling)
+        check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        options = {"group": group, "param_dtype": param_dtype, "rngs": rngs}
+        self.group = group
+        self.lifting = lifting(input_shape[-1], features[0], 3, use_bias=False, **options)
+        self.blocks = nnx.List()
+        for stage, width in enumerate(features):
+            for index in range(blocks_per_stage):
+                halve = stage > 0 and index == 0
+                before = features[stage - 1] if halve else width
+                self.blocks.append(
+                    ResidualBlock(before, width, conv=conv, halve=halve, downsampling=downsampling, **options)
+                )
+        self.norm = BatchNorm(features[-1], param_dtype=param_dtype, rngs=rngs)
+        self.readout = conv(features[-1], num_classes, 1, use_bias=False, **options)
+
+    def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
+        """Maps images `[batch, rows, columns, channels]` to logits."""
+        x = self.lifting(x)
+        for block in self.blocks:
+            x = block(x)
+        by_pose = functional.global_spatial_pool(nnx.relu(self.norm(x)), dim=2)
+        # One position is left, over which an attentive readout attends like over any other map.
+        return functional.group_pool(self.readout(by_pose[:, None, None])[:, 0, 0], reduction="mean")

@@ -8,7 +8,24 @@ from jaxtyping import Array, Bool, Float, Int
 
 Grid = Float[Array, "batch *spatial channels"]
 FeatureMap = Float[Array, "batch *spatial group channels"]
+# Outputs whose size, poses or channels differ from the input's.
+OutGrid = Float[Array, "batch *out_spatial out_channels"]
+OutFeatureMap = Float[Array, "batch *out_spatial out_group out_channels"]
 GridHeads = Float[Array, "batch *spatial heads features"]
 FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
 
-__all__ = ["Array", "Bool", "FeatureMap", "FeatureMapHeads", "Float", "Grid", "GridHeads", "Int"]
+OutFeatureMapHeads = Float[Array, "batch *spatial group heads value_features"]
+
+__all__ = [
+    "Array",
+    "Bool",
+    "FeatureMap",
+    "FeatureMapHeads",
+    "Float",
+    "Grid",
+    "GridHeads",
+    "Int",
+    "OutFeatureMap",
+    "OutFeatureMapHeads",
+    "OutGrid",
+]

@@ -1,13 +1,14 @@
 """The action on functions on the group: the regular representation."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from gequi_jax._typing import FeatureMap
+from gequi_jax._typing import FeatureMap, OutFeatureMap
 from gequi_jax.actions._grids import act_on_grid, check_spatial_axes, checked_element
 from gequi_jax.groups import FiniteGroup
 
 
-def act_on_feature_map(element: int, x: FeatureMap, *, group: FiniteGroup) -> FeatureMap:
+def act_on_feature_map(element: int | np.integer, x: FeatureMap, *, group: FiniteGroup) -> OutFeatureMap:
     """Transforms feature maps on the group by one element: the images move and the poses are permuted.
 
         (L_g f)(x, h) = f(g^-1 x, g^-1 h)

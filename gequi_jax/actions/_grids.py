@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._typing import Array, Grid
+from gequi_jax._typing import Array, Grid, OutGrid
 from gequi_jax.actions._positions import window_offsets
 from gequi_jax.groups import FiniteGroup
 
 
-def act_on_grid(element: int, x: Grid, *, group: FiniteGroup) -> Grid:
+def act_on_grid(element: int | np.integer, x: Grid, *, group: FiniteGroup) -> OutGrid:
     """Transforms images by one group element, about their centre.
 
         (L_h f)(x) = f(h^-1 x)
@@ -54,7 +54,7 @@ def grid_preserving_elements(group: FiniteGroup) -> list[int]:
     return [h for h in range(group.order) if _permutes_axes(group.matrices[h])]
 
 
-def checked_element(element: int, group: FiniteGroup) -> int:
+def checked_element(element: int | np.integer, group: FiniteGroup) -> int:
     """The element as an `int`.
 
     Raises:
@@ -89,7 +89,7 @@ def _permutes_axes(matrix: np.ndarray) -> bool:
     )
 
 
-def _interpolate(x: Grid, inverse_matrix: np.ndarray) -> Grid:
+def _interpolate(x: Grid, inverse_matrix: np.ndarray) -> OutGrid:
     spatial_shape = x.shape[1:-1]
     centre = (np.asarray(spatial_shape) - 1) / 2
     source = window_offsets(spatial_shape) @ inverse_matrix.T + centre

@@ -6,7 +6,8 @@ Everything else in the package is derived from the matrices kept here: no layer 
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import ArrayLike, Float, Int
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 _TOLERANCE = 1e-6
 

@@ -6,6 +6,7 @@ import chex
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
@@ -129,5 +130,5 @@ def assert_invariant(
     assert_equivariant(fn, x, group=group, input=input, output="invariant", elements=elements, rtol=rtol)
 
 
-def _norm(y: Array) -> np.float64:
+def _norm(y: ArrayLike) -> np.float64:
     return np.linalg.norm(np.asarray(y, dtype=np.float64).ravel())

@@ -10,7 +10,7 @@ from gequi_jax import functional
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._sizes import check_downsampling, check_input_sides
-from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
+from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
 
 class AllCNN(nnx.Module):
@@ -75,8 +75,8 @@ class AllCNN(nnx.Module):
         self.downsampling = downsampling
         self.convs = nnx.List(layers)
         self.norms = nnx.List(BatchNorm(width, param_dtype=param_dtype, rngs=rngs) for width in widths)
-        self.input_dropout = nnx.Dropout(input_dropout_rate, rngs=rngs)
-        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
+        self.input_dropout = Dropout(input_dropout_rate, rngs=rngs)
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
         """Maps images `[batch, rows, columns, channels]` to logits."""

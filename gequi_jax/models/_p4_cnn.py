@@ -9,7 +9,7 @@ from flax import nnx
 from gequi_jax import functional
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
+from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
 
 class P4CNN(nnx.Module):
@@ -62,7 +62,7 @@ class P4CNN(nnx.Module):
             ]
         )
         self.norms = nnx.List(BatchNorm(features, param_dtype=param_dtype, rngs=rngs) for _ in range(6))
-        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
+        self.dropout = Dropout(dropout_rate, rngs=rngs)
         self.readout = conv(features, num_classes, 4, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from gequi_jax._typing import Array
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn._dropout import make_writable
 
 
 class LayerNorm(nnx.LayerNorm):
@@ -82,3 +84,9 @@ class BatchNorm(nnx.BatchNorm):
             use_fast_variance=False,
             rngs=rngs,
         )
+
+    def __call__(self, x: Array) -> Array:
+        """Maps images or feature maps to normalised ones of the same shape."""
+        if not self.use_running_average:
+            make_writable(self, "mean", "var")
+        return super().__call__(x)

@@ -6,6 +6,11 @@ Example:
   >>> assert_equivariant(lambda x: x**2, jnp.ones((1, 5, 5, 2)), group=cyclic_group(4), output="grid")
 """
 
+from gequi_jax.testing._attention import assert_attention_equivariant as assert_attention_equivariant
+from gequi_jax.testing._attention import attention_errors as attention_errors
+from gequi_jax.testing._audit import AuditReport as AuditReport
+from gequi_jax.testing._audit import AuditRow as AuditRow
+from gequi_jax.testing._audit import audit as audit
 from gequi_jax.testing._equivariance import assert_equivariant as assert_equivariant
 from gequi_jax.testing._equivariance import assert_invariant as assert_invariant
 from gequi_jax.testing._equivariance import equivariance_errors as equivariance_errors

@@ -30,7 +30,7 @@ def equivariance_errors(
 ) -> Float[np.ndarray, " elements"]:
     """How far a function is from commuting with each element of a group.
 
-        error(g) = |fn(L_g x) - L_g fn(x)| / |fn(x)|,  Euclidean norms over all entries
+        error(g) = |fn(L_g x) - L_g fn(x)| / |L_g fn(x)|,  Euclidean norms over all entries
 
     An element that does not map the grid to itself is applied by interpolation, whose own error is then part of the
     result: use smooth images that vanish near the border, and compare functions rather than expect 0.
@@ -45,7 +45,7 @@ def equivariance_errors(
       elements: the indices of the elements to try; all by default.
 
     Returns:
-      One relative error for each element: NaN where the output is not finite, infinity where only L_g fn(x) is 0.
+      One relative error for each element: NaN where the output is not finite, infinity where L_g fn(x) alone is 0.
 
     Raises:
       ValueError: if the names or shapes do not fit the group, or the output has another shape for a transformed input.
@@ -60,21 +60,16 @@ def equivariance_errors(
         if name not in legal:
             raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
     y = fn(x)
-    norm = _norm(y)
     errors = []
     for element in range(group.order) if elements is None else elements:
-        moved_input = _ACTIONS[input](element, x, group=group)
         expected = _ACTIONS[output](element, y, group=group)
-        got = fn(moved_input)
+        got = fn(_ACTIONS[input](element, x, group=group))
         if jnp.shape(got) != jnp.shape(expected):
             raise ValueError(
-                f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it is "
-                f"{jnp.shape(got)}; is the output really a {output!r}?"
+                f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it "
+                f"is {jnp.shape(got)}; is the output really a {output!r}?"
             )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            difference = _norm(np.asarray(got, np.float64) - np.asarray(expected, np.float64))
-            # An output of zeros is equivariant, if it stays zeros.
-            errors.append(0.0 if difference == norm == 0.0 else difference / norm)
+        errors.append(relative_error(got, expected))
     return np.asarray(errors)
 
 
@@ -130,5 +125,12 @@ def assert_invariant(
     assert_equivariant(fn, x, group=group, input=input, output="invariant", elements=elements, rtol=rtol)
 
 
-def _norm(y: ArrayLike) -> np.float64:
-    return np.linalg.norm(np.asarray(y, dtype=np.float64).ravel())
+def relative_error(got: ArrayLike, expected: ArrayLike) -> float:
+    """|got - expected| / |expected| in Euclidean norms: infinity for another shape, 0 if both are 0."""
+    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    if got.shape != expected.shape:
+        return np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference, norm = np.linalg.norm((got - expected).ravel()), np.linalg.norm(expected.ravel())
+        # An output of zeros is equivariant, if it stays zeros.
+        return 0.0 if difference == norm == 0.0 else float(difference / norm)

@@ -1,0 +1,297 @@
+"""Where in a network equivariance is lost: the error of every submodule, in the order in which they are called."""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax.actions import grid_preserving_elements
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._causes import GENERIC, likely_cause, resampling_cause
+from gequi_jax.testing._interpretations import INTERPRETATIONS, smallest_error
+from gequi_jax.testing._tolerances import tolerance
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditRow:
+    """One call of one submodule.
+
+    Attributes:
+      path: where the module is in the model, "blocks.0.attention"; the model itself is "(model)".
+      module: the name of its class.
+      shape: of its output.
+      kind: how the output was taken to transform, one of "feature_map", "merged_feature_map", "grid", "poses",
+        "invariant".
+      input_error: the largest relative equivariance error of its input.
+      error: that of its output.
+      worst_element: the element of that error.
+    """
+
+    path: str
+    module: str
+    shape: tuple[int, ...]
+    kind: str
+    input_error: float
+    error: float
+    worst_element: int
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditReport:
+    """What `audit` found; printing it shows a table.
+
+    Attributes:
+      group: the group that was tried.
+      elements: its elements that were tried.
+      tolerance: the error above which a layer is not equivariant.
+      rows: one for each call of a submodule, in the order in which they begin.
+      fault: the path of the first place where the error jumps, None if there is none.
+      cause: what is likely to be wrong there.
+    """
+
+    group: FiniteGroup
+    elements: tuple[int, ...]
+    tolerance: float
+    rows: tuple[AuditRow, ...]
+    fault: str | None
+    cause: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether no place was found where equivariance is lost."""
+        return self.fault is None
+
+    @property
+    def largest_error(self) -> float:
+        """The largest error of any row."""
+        return max((row.error for row in self.rows), default=0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "group": self.group.name,
+            "elements": list(self.elements),
+            "tolerance": self.tolerance,
+            "passed": self.passed,
+            "fault": self.fault,
+            "cause": self.cause,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        width = max([len(row.path) for row in self.rows] + [len("layer")])
+        kind_width = max([len(row.kind) for row in self.rows] + [len("kind")])
+        module_width = max([len(row.module) for row in self.rows] + [len("module")])
+        head = f"{'layer':<{width}}  {'module':<{module_width}}  {'kind':<{kind_width}}  {'error':>8}  element"
+        lines = [
+            f"Equivariance to {self.group.name}, {len(self.elements)} elements, tolerance {self.tolerance:.0e}",
+            head,
+        ]
+        for row in self.rows:
+            mark = "  <-- here" if row.path == self.fault else ""
+            lines.append(
+                f"{row.path:<{width}}  {row.module:<{module_width}}  {row.kind:<{kind_width}}  {row.error:8.1e}  "
+                f"{row.worst_element:>7}{mark}"
+            )
+        lines.append(
+            "No layer loses equivariance." if self.passed else f"Equivariance is lost at {self.fault}: {self.cause}"
+        )
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass
+class _Call:
+    path: str
+    module: nnx.Module
+    inputs: list[jax.Array]
+    output: jax.Array
+    position: int  # in the order in which calls begin
+
+
+def audit(
+    model: nnx.Module,
+    x: jax.Array,
+    *,
+    group: FiniteGroup,
+    input: str = "grid",
+    elements: Sequence[int] | None = None,
+    weight_scale: float = 1.0,
+    dtype: jax.typing.DTypeLike | None = None,
+    rtol: float | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> AuditReport:
+    """Runs a model on transformed inputs and reports the equivariance error of every submodule.
+
+        error of a layer = max over g of |y(L_g x) - L_g y(x)| / |y(x)|
+
+    How an output transforms is inferred: of the interpretations that its shape allows (a feature map, an image, poses
+    without positions, an invariant) the one with the smallest error is taken. A place is at fault if what goes in is
+    equivariant and what comes out is not; it is a submodule, or the code between two of them.
+
+    Args:
+      model: any NNX model or layer, of this package's layers and others. It is not changed: a copy runs in `eval()` mode.
+      x: one batch of inputs; noise finds more than smooth images do.
+      group: the group the model should be equivariant to.
+      input: how the group acts on the input: "grid" or "feature_map".
+      elements: the elements to try; by default those that map the grid to itself.
+      weight_scale: a factor on all parameters; training amplifies what is invisible at initialisation, and so does 3.
+      dtype: casts parameters and input, such as "float64", to tell rounding from faults.
+      rtol: the error above which a layer is not equivariant; `tolerance(dtype)` by default.
+      kinds: for paths whose kind should not be inferred, its name as in `AuditRow.kind`.
+
+    Returns:
+      The report; `str(report)` is a table, `report.as_dict()` plain data.
+
+    Raises:
+      ValueError: if the input does not fit the group, or `kinds` names an unknown path or kind.
+
+    Example:
+      >>> from gequi_jax.groups import cyclic_group
+      >>> audit(nnx.Conv(1, 4, (3, 3), rngs=nnx.Rngs(0)), jnp.ones((1, 5, 5, 1)), group=cyclic_group(4)).fault
+      '(model)'
+    """
+    if input not in ("grid", "feature_map"):
+        raise ValueError(f"input: expected 'grid' or 'feature_map'; got {input!r}.")
+    with jax.enable_x64(jnp.dtype(dtype).itemsize == 8) if dtype is not None else contextlib.nullcontext():
+        copy = nnx.clone(model)
+        copy.eval()
+        nnx.update(copy, jax.tree.map(lambda weight: _cast(weight * weight_scale, dtype), nnx.state(copy, nnx.Param)))
+        x = _cast(jnp.asarray(x), dtype)
+        tried = tuple(grid_preserving_elements(group) if elements is None else elements)
+        limit = tolerance(x.dtype) if rtol is None else rtol
+        kinds = dict(kinds or {})
+        act = INTERPRETATIONS[input].act
+        runs = _runs(copy, [x, *(act(g, x, group) for g in tried)])
+        base, moved = runs[0], dict(zip(tried, runs[1:], strict=True))
+        _check_kinds(kinds, {call.path for call in base})
+        rows = [_row(index, base, moved, group, kinds.get(base[index].path)) for index in range(len(base))]
+        fault, cause = _fault(base, rows, group, limit)
+        in_order = sorted(range(len(base)), key=lambda index: base[index].position)
+        return AuditReport(group, tried, limit, tuple(rows[index] for index in in_order), fault, cause)
+
+
+def _cast(array: jax.Array, dtype: jax.typing.DTypeLike | None) -> jax.Array:
+    return array if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating) else array.astype(dtype)
+
+
+def _check_kinds(kinds: Mapping[str, str], paths: set[str]):
+    for path, kind in kinds.items():
+        if path not in paths:
+            raise ValueError(f"kinds: there is no layer {path!r}; the layers are {', '.join(sorted(paths))}.")
+        if kind not in INTERPRETATIONS:
+            raise ValueError(f"kinds: expected one of {sorted(INTERPRETATIONS)} for {path}; got {kind!r}.")
+
+
+def _runs(model: nnx.Module, inputs: list[jax.Array]) -> list[list[_Call]]:
+    """The calls for each input: from one run over all of them as one batch, where their shapes allow it."""
+    if len({x.shape for x in inputs}) > 1:
+        return [_recorded(model, x) for x in inputs]
+    total = len(inputs) * inputs[0].shape[0]
+
+    def part(index: int, array: jax.Array) -> jax.Array:
+        # Arrays without the batch on their first axis do not depend on the input.
+        return jnp.split(array, len(inputs))[index] if array.shape[:1] == (total,) else array
+
+    calls = _recorded(model, jnp.concatenate(inputs))
+    return [
+        [
+            dataclasses.replace(call, inputs=[part(index, x) for x in call.inputs], output=part(index, call.output))
+            for call in calls
+        ]
+        for index in range(len(inputs))
+    ]
+
+
+def _recorded(model: nnx.Module, x: jax.Array) -> list[_Call]:
+    """Runs the model; every call of a submodule whose output is an array, in the order in which they end."""
+    paths = {id(module): ".".join(map(str, path)) or "(model)" for path, module in nnx.iter_modules(model)}
+    kinds = {type(module) for _, module in nnx.iter_modules(model) if callable(module)}
+    originals = {kind: (kind.__call__, "__call__" in vars(kind)) for kind in kinds}
+    calls: list[_Call] = []
+    running: set[int] = set()
+    started = itertools.count()
+
+    def recording(original):
+        def call(self, *args, **kwargs):
+            # A class may call the __call__ that it inherits, which is recorded too: the outermost counts.
+            if id(self) not in paths or id(self) in running:
+                return original(self, *args, **kwargs)
+            position = next(started)
+            running.add(id(self))
+            try:
+                output = original(self, *args, **kwargs)
+            finally:
+                running.discard(id(self))
+            inputs = [leaf for leaf in jax.tree.leaves((args, kwargs)) if isinstance(leaf, jax.Array)]
+            # What runs under vmap or jit, such as a positional encoding, has no value to look at.
+            if isinstance(output, jax.Array) and not any(isinstance(a, jax.core.Tracer) for a in [*inputs, output]):
+                calls.append(_Call(paths[id(self)], self, inputs, output, position))
+            return output
+
+        return call
+
+    try:
+        for kind, (original, _) in originals.items():
+            kind.__call__ = recording(original)
+        model(x)
+    finally:
+        for kind, (original, own) in originals.items():
+            if own:
+                kind.__call__ = original
+            else:
+                del kind.__call__
+    return calls
+
+
+def _row(
+    index: int, base: list[_Call], moved: Mapping[int, list[_Call]], group: FiniteGroup, kind: str | None
+) -> AuditRow:
+    call = base[index]
+    name, errors = smallest_error(call.output, {g: calls[index].output for g, calls in moved.items()}, group, kind)
+    worst = max(errors, key=errors.get, default=group.identity)
+    input_errors = [
+        error
+        for k, array in enumerate(call.inputs)
+        for error in smallest_error(array, {g: calls[index].inputs[k] for g, calls in moved.items()}, group, None)[
+            1
+        ].values()
+    ]
+    return AuditRow(
+        path=call.path,
+        module=type(call.module).__name__,
+        shape=call.output.shape,
+        kind=name,
+        input_error=max(input_errors, default=0.0),
+        error=errors.get(worst, 0.0),
+        worst_element=worst,
+    )
+
+
+def _fault(base: list[_Call], rows: list[AuditRow], group: FiniteGroup, limit: float) -> tuple[str | None, str | None]:
+    """The first call to end with a broken output: its children are sound, so the fault is its own or lies before it."""
+    broken = next((index for index, row in enumerate(rows) if not row.error <= limit), None)
+    if broken is None:
+        return None, None
+    call, row = base[broken], rows[broken]
+    if not row.input_error <= limit and broken > 0:
+        before = base[broken - 1]
+        parent = next((other for other in base[broken:] if other.position < call.position), call)
+        between = f"the code between {before.path} and {call.path}: "
+        cause = between + resampling_cause(before.output.shape, call.inputs[0].shape, group)
+        if parent.position == 0:
+            return call.path, f"its input is broken already, by {cause}"
+        return parent.path, likely_cause(parent.module, parent.inputs, group) or cause
+    cause = likely_cause(call.module, call.inputs, group)
+    children = [other for other in base[:broken] if other.position > call.position]
+    if cause is None and children:
+        last = children[-1]
+        cause = (
+            f"its submodules are sound, but not its own code, the last of them being {last.path}; "
+            + resampling_cause(last.output.shape, call.output.shape, group)
+        )
+    return call.path, cause or GENERIC

@@ -1,0 +1,82 @@
+"""The ways in which an array inside a network may transform, and which of them fits it best."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from gequi_jax.actions import act_on_feature_map, act_on_grid
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._equivariance import relative_error
+
+
+@dataclasses.dataclass(frozen=True)
+class Interpretation:
+    """One way for an array to transform.
+
+    Attributes:
+      fits: whether the shape of an array allows it.
+      act: the action of an element on such an array.
+    """
+
+    fits: Callable[[tuple[int, ...], FiniteGroup], bool]
+    act: Callable[[int, jax.Array, FiniteGroup], jax.Array]
+
+
+def _act_on_feature_map(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+    flat = y.reshape(*y.shape[: 2 + group.dim], -1)
+    moved = act_on_feature_map(element, flat, group=group)
+    return moved.reshape(*moved.shape[:-1], *y.shape[2 + group.dim :])
+
+
+def _act_on_merged(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+    moved = act_on_feature_map(element, y.reshape(*y.shape[:-1], group.order, -1), group=group)
+    return moved.reshape(*moved.shape[:-2], -1)
+
+
+def _act_on_grid(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+    moved = act_on_grid(element, y.reshape(*y.shape[: 1 + group.dim], -1), group=group)
+    return moved.reshape(*moved.shape[:-1], *y.shape[1 + group.dim :])
+
+
+INTERPRETATIONS: Mapping[str, Interpretation] = {
+    # [batch, *spatial, group, ...]
+    "feature_map": Interpretation(
+        lambda shape, group: len(shape) >= group.dim + 3 and shape[1 + group.dim] == group.order, _act_on_feature_map
+    ),
+    # [batch, *spatial, group * channels]
+    "merged_feature_map": Interpretation(
+        lambda shape, group: len(shape) == group.dim + 2 and shape[-1] % group.order == 0 and group.order > 1,
+        _act_on_merged,
+    ),
+    # [batch, *spatial, ...]
+    "grid": Interpretation(lambda shape, group: len(shape) >= group.dim + 2, _act_on_grid),
+    # [batch, group, ...]
+    "poses": Interpretation(
+        lambda shape, group: len(shape) >= 2 and shape[1] == group.order,
+        lambda element, y, group: jnp.take(y, group.cayley_table[group.inverses[element]], axis=1),
+    ),
+    "invariant": Interpretation(lambda shape, group: True, lambda element, y, group: y),
+}
+
+
+def smallest_error(
+    y: jax.Array, moved: Mapping[int, jax.Array], group: FiniteGroup, kind: str | None
+) -> tuple[str, dict[int, float]]:
+    """The interpretation under which an array transforms best, and its relative error for each element.
+
+    Args:
+      y: the array for the untransformed input.
+      moved: for each element, the array for the transformed input.
+      group: the group.
+      kind: the interpretation, where it is known.
+    """
+    candidates = {}
+    for name, interpretation in INTERPRETATIONS.items():
+        if kind in (None, name) and interpretation.fits(y.shape, group):
+            candidates[name] = {g: relative_error(other, interpretation.act(g, y, group)) for g, other in moved.items()}
+    if not candidates:
+        raise ValueError(f"kinds: an array of shape {y.shape} cannot be a {kind!r} for {group.name}.")
+    best = min(candidates, key=lambda name: max(candidates[name].values(), default=0.0))
+    return best, candidates[best]

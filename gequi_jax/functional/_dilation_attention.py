@@ -142,21 +142,29 @@ def _attend(
 ) -> Array:
     """One output scale: `[batch, *spatial, scale, heads, features]` to `[batch, *spatial, heads, features]`.
 
-    In the einsums: j window offsets, a and m the scales of query and key, h heads, d features.
+    In the einsums: b batch, p positions, a and m the scales of query and key, h heads, d features, and k the keys, which
+    are m within the window offsets j.
     """
-    query = query * (query.shape[-1] ** -0.5 if scale is None else scale)
-    spatial_shape = query.shape[1 : 1 + dim]
-    keys, values = (_dilated_windows(array, window_size, spacing, dim) for array in (key, value))
+    batch, spatial_shape, scales = query.shape[0], query.shape[1 : 1 + dim], query.shape[-3]
+    query = query.reshape(batch, -1, *query.shape[1 + dim :]) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    keys, values = (
+        _dilated_windows(array, window_size, spacing, dim).reshape(*query.shape[:2], -1, *array.shape[-2:])
+        for array in (key, value)
+    )
     inside = _dilated_windows(jnp.ones((1, *spatial_shape), bool), window_size, spacing, dim)
-    content = jnp.einsum("...ahd,...jmhd->...ahjm", query, keys)
-    place = jnp.einsum("...ahd,jd->...ahj", query[..., : position_encoding.shape[-1]], position_encoding)
-    scores = content + place[..., None] + _aligned(jnp.asarray(log_weights, content.dtype), content)
+    inside = jnp.repeat(inside.reshape(1, query.shape[1], 1, 1, -1), scales, axis=-1)
+    scores = jnp.einsum("bpahd,bpkhd->bpahk", query, keys)
+    place = jnp.einsum("bpahd,jd->bpahj", query[..., : position_encoding.shape[-1]], position_encoding)
+    scores = scores + jnp.repeat(place, scales, axis=-1)
+    by_scale = jnp.asarray(log_weights, scores.dtype)[None, None, None, None]
     if scale_encoding is not None:
-        pose = jnp.einsum("...ahd,md->...ahm", query[..., query.shape[-1] - scale_encoding.shape[-1] :], scale_encoding)
-        scores = scores + pose[..., None, :]
-    scores = jnp.where(inside[..., None, None, :, None], scores, -jnp.inf)
-    attention = jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), axis=(-2, -1))
-    return jnp.einsum("...ahjm,...jmhd->...hd", attention.astype(values.dtype), values)
+        features = query[..., query.shape[-1] - scale_encoding.shape[-1] :]
+        by_scale = by_scale + jnp.einsum("bpahd,md->bpahm", features, scale_encoding)
+    scores = scores + jnp.tile(by_scale, (1, 1, 1, 1, window_size**dim))
+    scores = jnp.where(inside, scores, -jnp.inf)
+    attention = jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), axis=-1)
+    out = jnp.einsum("bpahk,bpkhd->bphd", attention.astype(values.dtype), values)
+    return out.reshape(batch, *spatial_shape, *out.shape[2:])
 
 
 def _dilated_windows(array: Array, window_size: int, spacing: int, dim: int) -> Array:
@@ -170,10 +178,6 @@ def _dilated_windows(array: Array, window_size: int, spacing: int, dim: int) -> 
         for corner in itertools.product(starts, repeat=dim)
     ]
     return jnp.stack(shifted, axis=1 + dim)
-
-
-def _aligned(array: Array, to: Array) -> Array:
-    return array.reshape((1,) * (to.ndim - array.ndim) + array.shape)
 
 
 def _check(arrays, position_encoding, scale_encoding, dilations, window_size, haar_weights, *, axes):

@@ -224,16 +224,16 @@ def test_constants_of_another_group_or_window_are_noticed():
     layer = attention("group", "local", dihedral_group(4), sizes)
     with pytest.raises(ValueError, match=r"row_indices differs from the coordinates of p4m.*g_indices differs"):
         interop.load_pytorch(layer, state, source="g_selfatt")
-    wide = attention("group", "local", cyclic_group(8), sizes + [0, 0, 0, 0, 2])
+    wide = attention("group", "local", cyclic_group(8), sizes + np.array([0, 0, 0, 0, 2]))
     with pytest.raises(ValueError, match=r"row_indices has shape .* where \(8, 5, 5\) is needed"):
         interop.load_pytorch(wide, state, source="g_selfatt")
 
 
 def test_modules_and_models_of_other_kinds_are_refused():
     conv = GroupConv(2, 2, 3, group=cyclic_group(4), rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="GroupSelfAttentionBlock.*got GroupConv"):
+    with pytest.raises(ValueError, match=r"GroupSelfAttentionBlock.*got GroupConv"):
         interop.load_pytorch(conv, {}, source="g_selfatt")
-    with pytest.raises(ValueError, match="rotmnist_p4_cnn.*_sa"):
+    with pytest.raises(ValueError, match=r"rotmnist_p4_cnn.*_sa"):
         interop.from_pytorch("rotmnist_p4_cnn", {}, source="g_selfatt")
 
 

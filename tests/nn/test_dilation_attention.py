@@ -57,4 +57,5 @@ def test_haar_weights_of_the_scales():
     np.testing.assert_array_equal(dilations.lifting_weights, [1, 1 / 4, 1 / 16])
     np.testing.assert_array_equal(dilations.group_weights, [1, 1 / 8, 1 / 64])
     np.testing.assert_array_equal(dilations.octave_weights, [1, 1 / 4, 1 / 16])
-    assert hash(dilations) == hash(DyadicDilations(3)) and dilations == DyadicDilations(3)
+    assert dilations == DyadicDilations(3)
+    assert hash(dilations) == hash(DyadicDilations(3))

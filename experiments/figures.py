@@ -35,18 +35,24 @@ def predictions(images: np.ndarray, logits: np.ndarray, labels: np.ndarray, path
       labels: `[n]`.
       path: of the picture.
     """
-    count = min(60, len(images))
-    columns = 12
-    figure = Figure(figsize=(columns * 0.9, -(-count // columns) * 1.1), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(-(-count // columns), columns, squeeze=False)).ravel()
+    count, columns = min(60, len(images)), 12
+    rows = -(-count // columns)
+    height, width, channels = images.shape[1:]
+    # One picture with a title strip above each image: a page of sixty axes takes seconds to lay out.
+    strip = max(2, height // 3)
+    page = np.ones((rows * (height + strip), columns * (width + 1), channels), np.float32)
+    figure = Figure(figsize=(columns * 0.9, rows * 0.9 * (height + strip) / width), layout="constrained")
+    axes = figure.subplots()
     predicted = logits.argmax(axis=-1)
-    for index, axes in enumerate(grid):
-        axes.axis("off")
-        if index < count:
-            _show(axes, images[index])
-            right = predicted[index] == labels[index]
-            title = str(predicted[index]) if right else f"{predicted[index]} (is {labels[index]})"
-            axes.set_title(title, fontsize=8, color="black" if right else "red")
+    for index in range(count):
+        top, left = index // columns * (height + strip), index % columns * (width + 1)
+        page[top + strip : top + strip + height, left : left + width] = images[index]
+        right = predicted[index] == labels[index]
+        title = str(predicted[index]) if right else f"{predicted[index]} (is {labels[index]})"
+        place = (left + width / 2 - 0.5, top + strip / 2 - 0.5)
+        axes.text(*place, title, ha="center", va="center", fontsize=8, color="black" if right else "red")
+    _show(axes, page)
+    axes.axis("off")
     _save(figure, path)
 
 

@@ -1,7 +1,7 @@
 """R4_SA on rotated MNIST. Romero & Cordonnier (2021), Tab. 2; settings of App. F.1.
 
 Published: 97.46 % test accuracy, 44.67K parameters. The published code selects the epoch on the test set; this run
-selects it on the 2,000 validation digits and reads the test set once.
+selects it on validation images and reads the test set once.
 
 Command: python -m experiments.main --config experiments/configs/rotmnist_r4_sa.py
 """

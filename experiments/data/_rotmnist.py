@@ -26,7 +26,7 @@ def load_rotmnist(directory: str, *, num_validation: int, seed: int) -> Dataset:
     """12,000 digits for training and validation, 50,000 for testing, each turned by a uniform random angle.
 
     Looks in `directory` for the official archive or its two .amat files, then for a set prepared through TFDS, then for
-    a copy of MNIST from which the set is regenerated.
+    a copy of MNIST from which the set is regenerated; a copy of MNIST is one file, mnist.npz, or the four IDX files.
 
     Args:
       directory: the directory of the data.
@@ -37,26 +37,45 @@ def load_rotmnist(directory: str, *, num_validation: int, seed: int) -> Dataset:
       UserError: nothing there, or something there that cannot be used.
     """
     path = pathlib.Path(directory)
-    if (path / ARCHIVE).is_file() or any((path / name).is_file() for name in AMAT.values()):
-        name, read = "rotmnist (official)", lambda split: read_official(path, split)
-    elif (path / "rotated_mnist").is_dir():
+    if (path / "rotated_mnist").is_dir() and not _holds_official_files(path):
         from experiments.data._tfds import read_arrays
 
-        name, read = "rotmnist (TFDS)", lambda split: read_arrays("rotated_mnist", split, directory)
+        name = "rotmnist (TFDS)"
+
+        def read(split: str) -> tuple[np.ndarray, np.ndarray]:
+            return read_arrays("rotated_mnist", split, directory)
     else:
-        mnist = load_mnist(directory)
-        if mnist is None:
-            raise UserError(
-                f"no rotated MNIST and no MNIST in {directory!r}: {HOW_TO_GET_IT.format(directory=directory)}; "
-                f"or put the official {ARCHIVE} ({ARCHIVE_URL}) there; another place: --config.data_dir=DIR"
-            )
-        name, read = "rotmnist (regenerated)", lambda split: regenerate(mnist, split, seed=seed)
+        name = f"rotmnist ({'official' if _holds_official_files(path) else 'regenerated'})"
+
+        def read(split: str) -> tuple[np.ndarray, np.ndarray]:
+            return read_split(path, split, seed=seed)
 
     def source(split: str) -> ArraySource:
         return ArraySource(*read(split), name=f"{name}, {split}")
 
     train, validation = split_validation(source("train"), num_validation, seed=seed, name=name)
     return Dataset(name, train, validation, lambda: source("test"), num_classes=10)
+
+
+def read_split(directory: pathlib.Path, split: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A split from the official files where they are in the directory, otherwise regenerated from MNIST there.
+
+    Raises:
+      UserError: neither is there, or it cannot be used.
+    """
+    if _holds_official_files(directory):
+        return read_official(directory, split)
+    mnist = load_mnist(str(directory))
+    if mnist is None:
+        raise UserError(
+            f"no rotated MNIST and no MNIST in {str(directory)!r}: {HOW_TO_GET_IT.format(directory=directory)}; "
+            f"or put the official {ARCHIVE} ({ARCHIVE_URL}) there; another place: --config.data_dir=DIR"
+        )
+    return regenerate(mnist, split, seed=seed)
+
+
+def _holds_official_files(directory: pathlib.Path) -> bool:
+    return any((directory / name).is_file() for name in (ARCHIVE, *AMAT.values()))
 
 
 def regenerate(mnist: dict[str, np.ndarray], split: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Prepares a TFDS set for training: `python -m experiments.data.prepare NAME --data_dir DIR`.
 
-Needs TensorFlow (the extra [data]); training does not. The files are array_record files, which can be read at random.
+CIFAR-10 and PatchCamelyon are downloaded and need TensorFlow (the extra [data]) here; training does not, and
+rotated_mnist, made from what DIR holds, does not either. The files are array_record files, which can be read at random.
 """
 
 import argparse
@@ -36,14 +37,22 @@ def prepare(name: str, directory: str) -> None:
             from experiments.data.rotated_mnist import RotatedMnist
 
             builder = RotatedMnist(data_dir=directory, file_format="array_record")
+            options = tfds.download.DownloadConfig(manual_dir=directory)
         else:
+            options = None
             builder = tfds.builder(name, data_dir=directory, file_format="array_record")
-        builder.download_and_prepare()
+        builder.download_and_prepare(download_config=options)
     except ImportError as error:
-        raise UserError(f"preparing {name} needs TensorFlow: pip install 'gequi_jax[data]' ({error})") from error
+        raise UserError(
+            f"preparing {name} needs TensorFlow: pip install 'gequi_jax[data]' ({_first_line(error)})"
+        ) from error
     except (OSError, tfds.download.DownloadError) as error:
-        raise UserError(f"{name} could not be prepared in {directory!r}: {error}") from error
+        raise UserError(f"{name} could not be prepared in {directory!r}: {_first_line(error)}") from error
     print(f"{name} is prepared in {directory}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]
 
 
 if __name__ == "__main__":

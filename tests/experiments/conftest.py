@@ -6,6 +6,8 @@ import jax
 import pytest
 from flax import nnx
 
+from experiments import summary
+from experiments.configs import default
 from gequi_jax import groups, models
 
 
@@ -51,10 +53,15 @@ def tiny_model(monkeypatch):
 
 
 @pytest.fixture
-def tiny_config(tiny_model):
-    """Three short epochs of the tiny network on the embedded digits."""
-    from experiments.configs import default
+def tiny_config(drawing_config, monkeypatch):
+    """`drawing_config` without the pictures at the end, which take longer than the training."""
+    monkeypatch.setattr(summary, "_draw", lambda *_: None)
+    return drawing_config
 
+
+@pytest.fixture
+def drawing_config(tiny_model):
+    """Three short epochs of the tiny network on the embedded digits."""
     config = default.get_config()
     config.model, config.z2_model = tiny_model, "tiny_z2"
     config.num_train, config.num_validation, config.num_test = 70, 30, 40

@@ -56,7 +56,7 @@ MISTAKES = [
     (["--config.ema_decay=1"], "ema_decay must lie in [0, 1)"),
     (["--config.seed=-1"], "seed must not be negative"),
     (["--config.num_seeds=0"], "num_seeds must be positive"),
-    (["--config.num_validation=1437"], "num_validation"),
+    (["--config.num_validation=1437"], "the split is empty"),
     (["--config.decay_epochs=one"], "decay_epochs must be positive numbers"),
     (["--config.model=digits_r4_s"], "did you mean digits_r4_sa"),
     (["--config.model_overrides.no_such_argument=1"], "digits_r4_sa cannot be built"),
@@ -67,7 +67,7 @@ MISTAKES = [
     (["--config.dataset=folder", "--config.data_dir=nowhere"], "no folder nowhere"),
     (["--config.optimizer=adm"], "did you mean adam"),
     (["--config.schedule=cosin"], "did you mean cosine"),
-    (["--config.normalization=unit"], "did you mean unit_range"),
+    (["--config.normalization=unit"], "did you mean mnist or unit_range"),
     (["--config.augmentation=random_rotation,spin"], "augmentation='spin' is not known"),
     (["--config.precision=float8"], "precision='float8' is not known"),
     (["--config.num_devices=99"], "num_devices=99, but there are"),
@@ -103,10 +103,8 @@ def test_a_mistake_in_a_process_of_its_own():
     command = [sys.executable, "-m", "experiments.main", "--config.batch_sise=3"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert (
-        result.stderr
-        == "error: config has no field 'batch_sise' (did you mean batch_size or eval_batch_size?); --help lists them\n"
-    )
+    assert result.stderr.startswith("error: config has no field 'batch_sise' (did you mean batch_size")
+    assert result.stderr.count("\n") == 1
 
 
 def test_help_lists_every_field(capsys):

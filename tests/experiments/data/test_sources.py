@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import struct
+import sys
 import zipfile
 
 import numpy as np
@@ -254,3 +255,22 @@ def test_data_that_does_not_fit(fields, shape, classes, message):
     config.update(fields)
     with pytest.raises(UserError, match=message):
         data.load_dataset(config, image_shape=shape, num_classes=classes)
+
+
+def test_rotated_mnist_is_prepared_and_read_through_tfds_without_tensorflow(tmp_path, monkeypatch):
+    pytest.importorskip("importlib_resources", reason="TFDS needs it to prepare a set")
+    from experiments.data import prepare
+
+    monkeypatch.setattr(_rotmnist, "SIZES", {"train": 40, "test": 30})
+    np.savez(tmp_path / "mnist.npz", **fake_mnist())
+    regenerated = data.load_rotmnist(str(tmp_path), num_validation=4, seed=0).test()
+    prepare.main(["rotated_mnist", f"--data_dir={tmp_path}"])
+    (tmp_path / "mnist.npz").unlink()
+    prepared = data.load_rotmnist(str(tmp_path), num_validation=4, seed=0)
+    assert (len(prepared.train), len(prepared.validation)) == (36, 4)
+
+    def as_set(source):
+        return sorted((image.tobytes(), int(label)) for image, label in zip(*all_examples(source), strict=True))
+
+    assert as_set(prepared.test()) == as_set(regenerated)
+    assert "tensorflow" not in sys.modules

@@ -1,5 +1,6 @@
 """Attentive lifting and group convolution layers."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,13 @@ class _AttentiveConv(_Conv):
                 f"attention: expected one of {ATTENTIONS}, or an operator such as gequi_jax.functional.ChannelAttention; "
                 f"got {attention!r}, which has no {' and no '.join(missing)}."
             )
+        try:
+            hash(attention)
+        except TypeError as error:
+            raise ValueError(
+                "attention: expected an operator that can be hashed, such as a frozen dataclass of tuples, since it is a "
+                f"static part of the layer; got {attention!r}."
+            ) from error
         self.attention = attention
         self.residual = residual
         self.block_size = block_size
@@ -71,10 +79,8 @@ class _AttentiveConv(_Conv):
             "dim": self.group.dim,
             "dtype": self.kernel.dtype,
         }
-        if self.attention.attends_to == "input":
-            return self.attention.init(key, **sizes)
-        keys = jax.random.split(key, self.out_features)
-        return jax.vmap(lambda one_key: self.attention.init(one_key, **sizes))(keys)
+        channels = self.out_features if self.attention.attends_to == "responses" else None
+        return _initial_params(key, attention=self.attention, channels=channels, **sizes)
 
     def _function(self) -> Callable[..., Any]:
         raise NotImplementedError
@@ -192,6 +198,14 @@ class AttentiveGroupConv(_AttentiveConv):
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._attend(x)
+
+
+@functools.partial(jax.jit, static_argnames=("attention", "channels", "in_features", "in_poses", "dim", "dtype"))
+def _initial_params(key: Array, *, attention: Any, channels: int | None, **sizes: Any):
+    """The parameters of an operator, for a layer or for each of its output channels."""
+    if channels is None:
+        return attention.init(key, **sizes)
+    return jax.vmap(lambda one_key: attention.init(one_key, **sizes))(jax.random.split(key, channels))
 
 
 def _operator(name: str, *, reduction_ratio, hidden_features, kernel_size, kernel_dilation):

@@ -16,6 +16,7 @@ import ml_collections
 from experiments.configs import default
 from experiments.errors import UserError
 
+ADDRESS_FLAGS = ("--coordinator_address", "--num_processes", "--process_id")
 CONFIGS = pathlib.Path(__file__).parent / "configs"
 
 USAGE = """\
@@ -29,8 +30,19 @@ The same command again resumes an interrupted run; a finished run says so.
   --config.KEY=VALUE    override one field, e.g. --config.num_epochs=5 --config.augmentation=random_rotation
                         --config.model_overrides.KEY=VALUE reaches the network's own arguments
   --workdir DIR         where the run lives (default: runs/NAME_OF_THE_CONFIG)
+  --distributed         one process of several, found by JAX (SLURM, TPU, ...); or, with addresses given by hand:
+  --coordinator_address HOST:PORT --num_processes N --process_id I
   --help                this text and the fields of the configuration
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Distributed:
+    """Addresses of a run on several processes; None where JAX is to find them."""
+
+    coordinator_address: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +52,7 @@ class Command:
     config: ml_collections.ConfigDict
     workdir: pathlib.Path
     help: bool = False
+    distributed: Distributed | None = None
 
 
 def parse(arguments: list[str]) -> Command:
@@ -55,6 +68,7 @@ def parse(arguments: list[str]) -> Command:
       UserError: an unknown flag or field, a missing or wrong value, or a file that is no configuration.
     """
     source, workdir, overrides, wants_help = "default", None, [], False
+    distributed: dict[str, Any] | None = None
     remaining = list(arguments)
     while remaining:
         argument = remaining.pop(0)
@@ -62,7 +76,10 @@ def parse(arguments: list[str]) -> Command:
         if flag in ("-h", "--help"):
             wants_help = True
             continue
-        if flag not in ("--config", "--workdir") and not flag.startswith("--config."):
+        if argument == "--distributed":
+            distributed = distributed or {}
+            continue
+        if flag not in ("--config", "--workdir", *ADDRESS_FLAGS) and not flag.startswith("--config."):
             raise UserError(
                 f"unknown argument {argument!r}; expected --config, --config.KEY=VALUE, --workdir or --help"
             )
@@ -74,6 +91,8 @@ def parse(arguments: list[str]) -> Command:
             source = value
         elif flag == "--workdir":
             workdir = value
+        elif flag in ADDRESS_FLAGS:
+            distributed = {**(distributed or {}), flag.removeprefix("--"): _address(flag, value)}
         else:
             overrides.append((flag.removeprefix("--config."), value))
     config = load_config(source)
@@ -81,7 +100,12 @@ def parse(arguments: list[str]) -> Command:
         override(config, key, value)
     if workdir is not None and not workdir:
         raise UserError("--workdir needs the name of a directory, it came empty")
-    return Command(config, pathlib.Path(workdir or f"runs/{pathlib.Path(source).stem}"), wants_help)
+    return Command(
+        config,
+        pathlib.Path(workdir or f"runs/{pathlib.Path(source).stem}"),
+        wants_help,
+        None if distributed is None else Distributed(**distributed),
+    )
 
 
 def load_config(source: str) -> ml_collections.ConfigDict:
@@ -180,6 +204,15 @@ def _check_fields(config: ml_collections.ConfigDict, path: pathlib.Path) -> None
         if not isinstance(config[key], kinds) or isinstance(config[key], bool) != isinstance(value, bool):
             came = f"{config[key]!r} ({type(config[key]).__name__})"
             raise UserError(f"config file {path}: field {key!r} expects a {type(value).__name__}, came {came}")
+
+
+def _address(flag: str, value: str) -> str | int:
+    if flag == "--coordinator_address":
+        return value
+    try:
+        return int(value)
+    except ValueError as error:
+        raise UserError(f"{flag}={value}: expected an integer") from error
 
 
 def _near(word: str, words: Any) -> str:

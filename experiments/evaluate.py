@@ -113,7 +113,9 @@ def transformed(group: Any, element: int) -> Transform:
     return apply
 
 
-def logit_changes(program: Program, state: TrainState, images: np.ndarray, *, group: Any) -> dict[str, Any]:
+def logit_changes(
+    program: Program, state: TrainState, images: np.ndarray, *, group: Any, layout: Layout
+) -> dict[str, Any]:
     """How far the logits of real images move under the group, which an equivariant network does not let them.
 
     Args:
@@ -121,6 +123,7 @@ def logit_changes(program: Program, state: TrainState, images: np.ndarray, *, gr
       state: of the run.
       images: `[n, rows, columns, channels]`.
       group: the symmetry to test.
+      layout: the devices; each computes all of the images.
 
     Returns:
       `relative`: error of every grid-preserving element as `gequi_jax.testing` defines it, the worst of all seeds;
@@ -130,7 +133,7 @@ def logit_changes(program: Program, state: TrainState, images: np.ndarray, *, gr
     images = np.asarray(data.as_unit_range(jax.numpy.asarray(images)))
 
     def logits(batch: Any) -> np.ndarray:
-        result = np.asarray(program.logits(state, jax.numpy.asarray(batch)))
+        result = np.asarray(program.logits(state, layout.replicate(np.asarray(batch))))
         # Seeds side by side: the images come first.
         return result if result.ndim == 2 else np.moveaxis(result, 0, 1).reshape(result.shape[1], -1)
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import jax
+from jax.experimental import multihost_utils
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -18,12 +21,19 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    def reached(self, step: int) -> bool:
+        """Whether to stop before this step; all processes of a run are told at the same one."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            self.signal = signal.SIGTERM
+        return self.signal is not None
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turns the first SIGTERM or Ctrl-C into a request; a second one acts as it always does."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
+    # On several processes JAX listens to SIGTERM itself, and agrees on the step.
+    if threading.current_thread() is not threading.main_thread() or jax.process_count() > 1:
         yield request
         return
 

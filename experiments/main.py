@@ -1,5 +1,6 @@
 """Trains a network: `python -m experiments.main [--config FILE] [--config.KEY=VALUE ...] [--workdir DIR]`."""
 
+import dataclasses
 import sys
 
 from experiments import command_line
@@ -23,10 +24,12 @@ def main(arguments: list[str] | None = None) -> None:
         # Imported late: --help and mistakes in the flags should not wait for JAX.
         from absl import logging
 
-        from experiments import train
+        from experiments import parallel, train
 
         # orbax reports every file it writes, and warns of every checkpoint within an epoch that it has no metric.
         logging.set_verbosity(logging.ERROR)
+        if command.distributed is not None:
+            parallel.initialize(**dataclasses.asdict(command.distributed))
         train.run(command.config, command.workdir)
     except UserError as error:
         command_line.fail(error)

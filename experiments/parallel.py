@@ -40,7 +40,16 @@ class Layout:
 
     def replicate(self, tree: Any) -> Any:
         """Puts the same arrays on every device."""
-        return jax.device_put(tree, self.replicated)
+        if jax.process_count() == 1:
+            return jax.device_put(tree, self.replicated)
+        return jax.tree.map(self._replicate_everywhere, tree)
+
+    def _replicate_everywhere(self, leaf: Any) -> jax.Array:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = self._replicate_everywhere(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, self.replicated, lambda index: values[index])
 
     def place(self, batch: Batch) -> dict[str, jax.Array]:
         """Makes global arrays from the rows that each process has read."""
@@ -49,6 +58,26 @@ class Layout:
     def place_whole(self, rows: np.ndarray) -> jax.Array:
         """Makes a global array from a batch that every process has read whole."""
         return jax.make_array_from_callback(rows.shape, self.split_unseeded, lambda index: rows[index])
+
+
+def initialize(coordinator_address: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Joins the processes of a run through `jax.distributed`, before anything else touches JAX.
+
+    Args:
+      coordinator_address: HOST:PORT of process 0, or None to let JAX find the cluster (SLURM, TPU, Open MPI, ...).
+      num_processes: how many there are.
+      process_id: which one this is.
+
+    Raises:
+      UserError: an incomplete address, no cluster found, or processes that do not come.
+    """
+    given = [value is not None for value in (coordinator_address, num_processes, process_id)]
+    if any(given) and not all(given):
+        raise UserError("--coordinator_address, --num_processes and --process_id belong together; give all or none")
+    try:
+        jax.distributed.initialize(coordinator_address, num_processes, process_id)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the processes of this run could not be joined: {str(error).splitlines()[0]}") from error
 
 
 def create_layout(num_devices: int, *, batch_size: int, seeded: bool) -> Layout:

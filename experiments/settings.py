@@ -75,9 +75,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise UserError("decay_factor must lie between 0 and 1, came 0")
     if not all(isinstance(epoch, int | float) and epoch > 0 for epoch in config.decay_epochs):
         raise UserError(f"decay_epochs must be positive numbers, came {tuple(config.decay_epochs)}")
-    _check_name("model", config.model, models.list_models())
+    _check_model("model", config.model)
     if config.compare_z2:
-        _check_name("z2_model", config.z2_model, models.list_models())
+        _check_model("z2_model", config.z2_model)
     _check_name("dataset", config.dataset, [*data.DATASETS, data.GENERATED])
     _check_name("normalization", config.normalization, data.NORMALIZATIONS)
     for name in config.augmentation:
@@ -119,6 +119,14 @@ def _check_same(mine: dict[str, Any], theirs: dict[str, Any], workdir: pathlib.P
                 f"{workdir} holds a run with {field}={theirs.get(field)}, this one has {field}={mine.get(field)}; "
                 "choose another --workdir, or the same settings to resume; nothing was changed"
             )
+
+
+def _check_model(field: str, name: str) -> None:
+    # Not by list_models: a name there may be used with any other group in its place.
+    try:
+        models.model_info(name)
+    except ValueError as error:
+        raise UserError(f"{field}={name!r} is not known; {error}") from error
 
 
 def _check_name(field: str, name: Any, names: Iterable[str]) -> None:

@@ -84,7 +84,10 @@ def evaluate_run(
             float(np.mean(evaluate.summarize(values, labels)["accuracy"])) for values in [logits, *turned]
         ]
         sample = test.fetch(np.arange(min(config.equivariance_images, len(test))))["image"]
-        result["equivariance"] = {"group": group.name, **evaluate.logit_changes(program, state, sample, group=group)}
+        result["equivariance"] = {
+            "group": group.name,
+            **evaluate.logit_changes(program, state, sample, group=group, layout=layout),
+        }
     result["environment"] = environment()
     result["config"] = settings.as_plain(config)
     if jax.process_index() == 0:
@@ -101,8 +104,13 @@ def model_group(config: ml_collections.ConfigDict) -> groups.FiniteGroup:
 def restored_model(model: nnx.Module, state: TrainState, config: ml_collections.ConfigDict) -> nnx.Module:
     """Puts the trained arrays of the first seed into a network, in evaluation mode."""
     params = state.average if config.ema_decay else state.params
-    first = (lambda tree: jax.tree.map(lambda leaf: leaf[0], tree)) if config.num_seeds > 1 else (lambda tree: tree)
-    nnx.update(model, first(params), first(state.other))
+
+    def first(leaf: jax.Array) -> jax.Array:
+        # Of this process alone: only one of them draws.
+        leaf = leaf.addressable_data(0)
+        return leaf[0] if config.num_seeds > 1 else leaf
+
+    nnx.update(model, jax.tree.map(first, params), jax.tree.map(first, state.other))
     model.eval()
     return model
 

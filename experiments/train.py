@@ -17,7 +17,7 @@ from experiments.interruption import StopRequest, stop_on_signals
 from experiments.logs import MetricsLog, Terminal
 from experiments.parallel import create_layout
 from experiments.steps import Program, TrainState, create_program
-from gequi_jax import models
+from gequi_jax import groups, models
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any] | None:
@@ -41,7 +41,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, A
         finished = summary.load(workdir)
         if finished and finished["epochs"] == config.num_epochs:
             result: dict[str, Any] | None = finished
-            print(f"{workdir} holds this run, finished; its summary again. A new run needs another --workdir.")
+            if first:
+                print(f"{workdir} holds this run, finished; its summary again. A new run needs another --workdir.")
         else:
             result = _train(config, workdir)
         if result is None:
@@ -55,8 +56,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, A
 
 def _train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any] | None:
     info = models.model_info(config.model)
-    num_classes = config.model_overrides.get("num_classes", info.num_classes)
-    dataset = data.load_dataset(config, image_shape=config.image_shape or info.input_shape, num_classes=num_classes)
+    dataset = data.load_dataset(
+        config,
+        image_shape=tuple(config.model_overrides.get("input_shape", info.input_shape)),
+        num_classes=config.model_overrides.get("num_classes", info.num_classes),
+    )
     layout = create_layout(config.num_devices, batch_size=config.batch_size, seeded=config.num_seeds > 1)
     steps_per_epoch = len(dataset.train) // config.batch_size
     if steps_per_epoch == 0:
@@ -149,7 +153,7 @@ class Loop:
             epoch = step // self.steps_per_epoch + 1
             end = epoch * self.steps_per_epoch
             started, compiling = time.perf_counter(), self.num_images == 0
-            while step < end and not self.stop:
+            while step < end and not self.stop.reached(step):
                 waited = time.perf_counter()
                 batch = next(batches)
                 self.waiting_seconds += time.perf_counter() - waited
@@ -244,7 +248,10 @@ def build_model(config: ml_collections.ConfigDict, rngs: nnx.Rngs) -> nnx.Module
       UserError: arguments that the network does not take.
     """
     try:
-        return models.create_model(config.model, rngs=rngs, **config.model_overrides.to_dict())
+        overrides = config.model_overrides.to_dict()
+        if isinstance(overrides.get("group"), str):
+            overrides["group"] = groups.group_by_name(overrides["group"])
+        return models.create_model(config.model, rngs=rngs, **overrides)
     except (ValueError, TypeError) as error:
         raise UserError(f"{config.model} cannot be built: {error}") from error
 

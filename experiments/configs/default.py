@@ -30,15 +30,14 @@ def get_config() -> ml_collections.ConfigDict:
     config.compare_z2 = False
 
     # Data: a name of experiments.data.DATASETS. The split depends on data_seed alone, never on seed. num_train and
-    # num_test cut the splits down (0: all of it).
+    # num_test cut the splits down (0: all of it). For images of another size than the network was published for:
+    # --config.model_overrides.input_shape=(ROWS,COLUMNS,CHANNELS).
     config.dataset = "digits"
     config.data_dir = "data"
     config.data_seed = 0
     config.num_train = 0
     config.num_validation = 180
     config.num_test = 0
-    # Rows, columns and channels, where the images are not of the size that the network was published for.
-    config.image_shape = ()
 
     # Names of experiments.data.NORMALIZATIONS and AUGMENTATIONS.
     config.normalization = "unit_range"

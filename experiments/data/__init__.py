@@ -61,7 +61,7 @@ def load_dataset(config: ml_collections.ConfigDict, *, image_shape: tuple[int, .
     if dataset.image_shape != tuple(image_shape):
         raise UserError(
             f"images of {dataset.name} are {list(dataset.image_shape)}, {config.model} expects {list(image_shape)} "
-            "(rows, columns, channels)"
+            "(rows, columns, channels); --config.model_overrides.input_shape builds it for another size"
         )
     if dataset.num_classes > num_classes:
         raise UserError(f"{dataset.name} has {dataset.num_classes} classes, {config.model} tells {num_classes} apart")

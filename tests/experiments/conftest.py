@@ -37,19 +37,24 @@ def plain_promotion():
 @pytest.fixture
 def tiny_model(monkeypatch):
     """Makes `create_model("tiny")` known, with `tiny_z2` beside it."""
+    make_tiny_models(monkeypatch.setattr)
+    return "tiny"
+
+
+def make_tiny_models(setattr):
+    """Replaces the functions of `gequi_jax.models` by ones that know the tiny network too."""
     info = {
         "tiny": types.SimpleNamespace(group=groups.cyclic_group(4), input_shape=(8, 8, 1), num_classes=10),
         "tiny_z2": types.SimpleNamespace(group=groups.trivial_group(), input_shape=(8, 8, 1), num_classes=10),
     }
     real_list, real_create, real_info = models.list_models, models.create_model, models.model_info
-    monkeypatch.setattr(models, "list_models", lambda: [*real_list(), *info])
-    monkeypatch.setattr(models, "model_info", lambda name: info[name] if name in info else real_info(name))
+    setattr(models, "list_models", lambda: [*real_list(), *info])
+    setattr(models, "model_info", lambda name: info[name] if name in info else real_info(name))
 
     def create(name, *, rngs, **overrides):
         return TinyNetwork(rngs=rngs, **overrides) if name in info else real_create(name, rngs=rngs, **overrides)
 
-    monkeypatch.setattr(models, "create_model", create)
-    return "tiny"
+    setattr(models, "create_model", create)
 
 
 @pytest.fixture
@@ -62,8 +67,12 @@ def tiny_config(drawing_config, monkeypatch):
 @pytest.fixture
 def drawing_config(tiny_model):
     """Three short epochs of the tiny network on the embedded digits."""
+    return make_tiny_config(tiny_model)
+
+
+def make_tiny_config(model):
     config = default.get_config()
-    config.model, config.z2_model = tiny_model, "tiny_z2"
+    config.model, config.z2_model = model, "tiny_z2"
     config.num_train, config.num_validation, config.num_test = 70, 30, 40
     config.num_epochs, config.warmup_epochs = 3, 1.0
     config.eval_batch_size, config.equivariance_images = 32, 4

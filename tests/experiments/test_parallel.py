@@ -1,0 +1,71 @@
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from experiments import logs, train
+from experiments.errors import UserError
+from experiments.parallel import create_layout, initialize
+
+ROOT = pathlib.Path(__file__).parents[2]
+FIELDS = ("batch_size=16", "checkpoint_every_steps=3", "num_epochs=2", "schedule=constant")
+
+
+def start(workdir, *fields, devices=1):
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, "-m", "tests.experiments.tiny_run", str(workdir), *FIELDS, *fields]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(*processes):
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+
+
+def losses(workdir):
+    return [record["loss"] for record in logs.read_metrics(workdir) if record["kind"] == "step"]
+
+
+def on_this_device(config, workdir, num_epochs):
+    config.batch_size, config.checkpoint_every_steps, config.schedule = 16, 3, "constant"
+    config.num_epochs = num_epochs
+    train.run(config, workdir)
+    return losses(workdir)
+
+
+def test_eight_devices_give_the_losses_of_one_which_goes_on_from_their_checkpoint(tiny_config, tmp_path):
+    finish(start(tmp_path / "mixed", "num_epochs=1", devices=8))
+    assert json.loads((tmp_path / "mixed" / "summary.json").read_text())["environment"]["num_devices"] == 8
+    one = on_this_device(tiny_config, tmp_path / "one", 2)
+    np.testing.assert_allclose(losses(tmp_path / "mixed"), one[: len(one) // 2], rtol=1e-5)
+    np.testing.assert_allclose(on_this_device(tiny_config, tmp_path / "mixed", 2), one, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(tiny_config, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"coordinator_address=localhost:{free.getsockname()[1]}"
+    arguments = [(tmp_path / "two", address, "num_processes=2", f"process_id={index}") for index in range(2)]
+    finish(*(start(*given) for given in arguments))
+    one = on_this_device(tiny_config, tmp_path / "one", 2)
+    np.testing.assert_allclose(losses(tmp_path / "two"), one, rtol=1e-5)
+
+
+def test_layouts_that_cannot_be():
+    with pytest.raises(UserError, match="num_devices=99, but there"):
+        create_layout(99, batch_size=99, seeded=False)
+    with pytest.raises(UserError, match="belong together"):
+        initialize("localhost:1", None, None)

@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from experiments import report
+
+
+def result(**fields):
+    return {
+        "model": "rotmnist_p4_cnn",
+        "dataset": "rotmnist (regenerated)",
+        "epochs": 100,
+        "seeds": [0, 1],
+        "parameters": 24610,
+        "num_train": 10000,
+        "test_accuracy": 0.975,
+        "test_accuracy_std": 0.001,
+        "equivariance": {"group": "p4", "relative": [0.0, 3e-7]},
+        "seconds": 5400,
+        "environment": {"num_devices": 2, "device": "cpu", "commit": "abc1234"},
+        "config": {"num_train": 0},
+        **fields,
+    }
+
+
+def write(folder, **fields):
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(result(**fields)))
+
+
+def test_every_finished_run_is_a_line(tmp_path, capsys):
+    write(tmp_path / "runs" / "p4")
+    write(tmp_path / "runs" / "deep" / "short", epochs=30, test_accuracy_std=None, seeds=[0])
+    (tmp_path / "runs" / "unfinished").mkdir()
+    report.main([f"--runs={tmp_path / 'runs'}", f"--output={tmp_path / 'RESULTS.md'}"])
+    table = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(table) == 3
+    short, whole = table[1:]
+    assert "deep/short (short)" in short
+    assert "(short)" not in whole
+    for cell in ("97.50 ± 0.10", "2.50 ± 0.10", "24,610", "3.0e-07 (p4)", "1.50", "abc1234", "97.952"):
+        assert f"| {cell} |" in whole
+    assert {line.count("|") for line in table} == {len(report.COLUMNS) + 1}
+    assert "2 runs" in capsys.readouterr().out
+
+
+def test_nothing_to_report(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        report.main([f"--runs={tmp_path}"])
+    assert "no finished run" in capsys.readouterr().err

@@ -36,8 +36,9 @@ def outline(name, **overrides):
     return nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides))
 
 
-def parameters(model):
-    return sum(math.prod(x.shape) for x in jax.tree.leaves(nnx.state(model, nnx.Param)))
+def parameters(part):
+    state = part if isinstance(part, nnx.Param) else nnx.state(part, nnx.Param)
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(state))
 
 
 @pytest.mark.parametrize("name", PUBLISHED_COUNTS)
@@ -58,7 +59,6 @@ def test_the_group_changes_the_pose_tables_alone():
 
 
 def test_where_the_parameters_are():
-    # The table of docs/differences_gsa.md.
     model = outline("rotmnist_r4_sa")
     block = model.blocks[0]
     attention = block.attention
@@ -72,6 +72,42 @@ def test_where_the_parameters_are():
     lifting = 3 * (90 + 90) + 90 * 20 + 20 + 2 * (16 + 16 + 32 + 16 * 5 + 5)
     assert parameters(model.lifting) == lifting
     assert parameters(model) == lifting + 40 + 5 * parameters(block) + 200
+
+
+# The table of the documentation: where the parameters of a network are.
+PARTS = {
+    "rotmnist_r4_sa": (39_810, 1_448, 80, 2_150, 740, 200),
+    "rotmnist_r16_sa": (39_810, 1_448, 320, 2_150, 740, 200),
+    "cifar10_z2m_sa": (2_797_824, 7_152, 320, 185_952, 8_640, 1_920),
+    "pcam_r4m_sa": (181_992, 1_966, 288, 20_940, 1_800, 192),
+}
+
+
+def parameters_by_part(model):
+    layers = [model.lifting, *(block.attention for block in model.blocks)]
+    norms = [model.norm, *model.norms_between]
+    pointwise = []
+    for block in model.blocks:
+        norms += [block.norm_in, block.norm_out, block.norm_hidden, block.norm_project]
+        pointwise += [block.expand, block.project, *([] if block.shortcut is None else [block.shortcut])]
+    return tuple(
+        sum(parameters(part) for part in parts)
+        for parts in (
+            [part for layer in layers for part in (layer.query, layer.key, layer.value, layer.out)],
+            [layer.position_encoding for layer in layers],
+            [block.attention.pose_encoding for block in model.blocks],
+            pointwise,
+            norms,
+            [model.head],
+        )
+    )
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parameters_by_part(name):
+    parts = parameters_by_part(outline(name))
+    assert parts == PARTS[name]
+    assert sum(parts) == PUBLISHED_COUNTS[name]
 
 
 def test_architectures():
@@ -290,3 +326,15 @@ def test_published_networks_are_exact_with_weights_scaled_three_times(name):
 @pytest.mark.parametrize("name", ["rotmnist_r4_sa", "rotmnist_r4m_sa", "cifar10_z2m_sa"])
 def test_published_networks_are_exact_in_64_bits(name, x64):
     assert full_size_error(name, jnp.float64) < 1e-12
+
+
+@pytest.mark.slow
+def test_the_published_pcam_network_pools_away_its_symmetry():
+    x = jax.random.normal(jax.random.key(1), (2, 96, 96, 3))
+    errors = {}
+    for name, options in (("ours", {}), ("published", {"crops": (0, 2, 1, 1), "allow_inequivariant": True})):
+        model = models.create_model("pcam_r4_sa", rngs=nnx.Rngs(0), **options)
+        model.eval()
+        errors[name] = logits_error(model, x)
+        print(f"pcam_r4_sa with the {name} crops: relative error of the logits {errors[name]:.1e}")
+    assert errors["ours"] < 1e-5 < 1e-3 < errors["published"]

@@ -4,13 +4,16 @@ Both are one operation. Lifting self-attention is group self-attention whose que
 whose encoding has no pose term.
 """
 
+import jax.numpy as jnp
 import numpy as np
 
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, GridHeads, Int
 from gequi_jax.actions._feature_maps import check_group_axis
 from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.functional._pose_index import key_pose
-from gequi_jax.functional._self_attention_blocks import attend_globally, attend_locally
+from gequi_jax.functional._self_attention_global import attend_globally
+from gequi_jax.functional._self_attention_local import attend_locally
+from gequi_jax.functional._self_attention_reference import reference_globally, reference_locally
 from gequi_jax.groups import FiniteGroup
 
 IMPLEMENTATIONS = ("auto", "reference", "blocked")
@@ -198,19 +201,20 @@ def _self_attention(
     mask = np.ones(expected[1], bool) if window_mask is None else np.asarray(window_mask, bool).reshape(-1)
     if mask.shape != (expected[1],):
         raise ValueError(f"window_mask: expected {expected[1]} entries for the window {window_shape}; got {mask.size}.")
-    attend = attend_globally if window_size is None else attend_locally
+    if implementation == "reference":
+        attend = reference_globally if window_size is None else reference_locally
+    else:
+        attend = attend_globally if window_size is None else attend_locally
     return attend(
         query * (query.shape[-1] ** -0.5 if scale is None else scale),
         key,
         value,
         position_encoding,
-        pose_encoding,
-        pose_index=pose_index,
+        None if pose_encoding is None else jnp.take(pose_encoding, pose_index, axis=0),
         window_shape=window_shape,
         window_mask=mask,
         dropout_rate=dropout_rate,
         dropout_key=dropout_key if dropout_rate > 0.0 else None,
-        in_blocks=implementation != "reference",
     )
 
 

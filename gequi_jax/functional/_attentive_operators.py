@@ -4,8 +4,8 @@ Anything with the same three members is an operator:
 
 * `attends_to`: "responses" or "input", which signal it reads (see `gequi_jax.functional.channel_attention` and
   `input_channel_attention` for the two signals);
-* `init(key, *, in_features, in_poses, dim, dtype)`: its parameters, a tree of arrays, for one output channel if it
-  attends to responses, for the whole layer otherwise;
+* `init(key, *, in_features, in_poses, dim, kernel_init, dtype)`: its parameters, a tree of arrays, for one output channel
+  if it attends to responses, for the whole layer otherwise; `kernel_init` is the initialiser of filters of the layer;
 * `operator(signal, params, *, group)`: the map alpha, of values in [0, 1] with axes that broadcast to the signal, or a
   tuple of such maps whose product is alpha.
 
@@ -29,8 +29,9 @@ Params = Mapping[str, Any]
 Maps = tuple[Array, ...]
 
 _KERNEL_INIT = jax.nn.initializers.lecun_normal()
-# PyTorch's default for linear layers, which the published attention layers keep: uniform, of variance 1 / (3 fan_in).
-_LAYER = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
+# Filters start at a tenth of those of a convolution, so that a sigmoid of large activations is not saturated: there,
+# gradients vanish and rounding decides.
+_FILTER_SCALE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +53,15 @@ class ChannelAttention:
     pose_action: maps.PoseAction = maps.regular_action
     attends_to: ClassVar[str] = "responses"
 
-    def init(self, key: Array, *, in_features: int, in_poses: int, dim: int, dtype=jnp.float32) -> Params:
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
         """Its two layers, `w1` and `w2`.
 
         Raises:
           ValueError: if the reduction ratio leaves no hidden unit.
         """
-        # Every pair of poses has a network of its own: the axis of poses adds nothing to the fan.
-        initializer = jax.nn.initializers.variance_scaling(**_LAYER, batch_axis=0)
-        return _layers(self, key, in_features, in_poses, initializer, dtype)
+        return _layers(self, key, in_features, in_poses, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
@@ -91,9 +92,11 @@ class SpatialAttention:
     statistics: tuple[str, ...] = ("mean", "max")
     attends_to: ClassVar[str] = "responses"
 
-    def init(self, key: Array, *, in_features: int, in_poses: int, dim: int, dtype=jnp.float32) -> Params:
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
         """Its filter, `kernel`."""
-        return _filter(self, key, in_poses, dim, dtype)
+        return _filter(self, key, in_poses, dim, kernel_init, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
@@ -123,14 +126,15 @@ class InputChannelAttention:
     statistics: tuple[str, ...] = ("mean", "max")
     attends_to: ClassVar[str] = "input"
 
-    def init(self, key: Array, *, in_features: int, in_poses: int, dim: int, dtype=jnp.float32) -> Params:
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
         """Its two layers, `w1` and `w2`.
 
         Raises:
           ValueError: if the reduction ratio leaves no hidden unit.
         """
-        initializer = jax.nn.initializers.variance_scaling(**_LAYER)
-        return _layers(self, key, in_features, in_poses, initializer, dtype)
+        return _layers(self, key, in_features, in_poses, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
@@ -154,9 +158,11 @@ class InputSpatialAttention:
     statistics: tuple[str, ...] = ("mean", "max")
     attends_to: ClassVar[str] = "input"
 
-    def init(self, key: Array, *, in_features: int, in_poses: int, dim: int, dtype=jnp.float32) -> Params:
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
         """Its filter, `kernel`."""
-        return _filter(self, key, in_poses, dim, dtype)
+        return _filter(self, key, in_poses, dim, kernel_init, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
@@ -178,9 +184,12 @@ class InputPoseAttention:
 
     attends_to: ClassVar[str] = "input"
 
-    def init(self, key: Array, *, in_features: int, in_poses: int, dim: int, dtype=jnp.float32) -> Params:
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
         """Its filter, `kernel`."""
-        return {"kernel": _KERNEL_INIT(key, (in_poses * in_features, 1), dtype).reshape(in_poses, in_features)}
+        kernel = _FILTER_SCALE * kernel_init(key, (in_poses * in_features, 1), dtype)
+        return {"kernel": kernel.reshape(in_poses, in_features)}
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
@@ -240,7 +249,7 @@ def as_maps(maps_or_map: Array | Maps) -> Maps:
     return tuple(maps_or_map) if isinstance(maps_or_map, tuple | list) else (maps_or_map,)
 
 
-def _layers(operator, key, in_features, in_poses, initializer, dtype):
+def _layers(operator, key, in_features, in_poses, dtype):
     hidden = operator.hidden_features
     if hidden is None:
         hidden = in_features // operator.reduction_ratio if operator.reduction_ratio >= 1 else 0
@@ -251,14 +260,19 @@ def _layers(operator, key, in_features, in_poses, initializer, dtype):
             )
     if hidden < 1:
         raise ValueError(f"hidden_features: expected a positive integer; got {hidden!r}.")
-    first, second = jax.random.split(key)
-    return {
-        "w1": initializer(first, (in_poses, in_features, hidden), dtype),
-        "w2": initializer(second, (in_poses, hidden, in_features), dtype),
-    }
+    # What the published layers have, by PyTorch's rule for their arrays: uniform, of variance 1 / (3 fan), where the fan
+    # of layers for responses counts hidden units, channels and poses alike.
+    on_responses = operator.attends_to == "responses"
+    fans = (hidden * in_features,) * 2 if on_responses else (in_features, hidden)
+    shapes = ((in_poses, in_features, hidden), (in_poses, hidden, in_features))
+    layers = {}
+    for name, one_key, fan, shape in zip(("w1", "w2"), jax.random.split(key), fans, shapes, strict=True):
+        bound = (fan * in_poses) ** -0.5
+        layers[name] = jax.random.uniform(one_key, shape, dtype, -bound, bound)
+    return layers
 
 
-def _filter(operator, key, in_poses, dim, dtype):
+def _filter(operator, key, in_poses, dim, kernel_init, dtype):
     if operator.kernel_size < 1 or operator.kernel_size % 2 == 0:
         raise ValueError(
             f"kernel_size: a map of attention has the size of its signal, for which the side of its filter must be odd; "
@@ -266,5 +280,5 @@ def _filter(operator, key, in_poses, dim, dtype):
         )
     window = (operator.kernel_size,) * dim
     statistics = len(operator.statistics)
-    kernel = _KERNEL_INIT(key, (*window, in_poses * statistics, 1), dtype)
+    kernel = _FILTER_SCALE * kernel_init(key, (*window, in_poses * statistics, 1), dtype)
     return {"kernel": kernel.reshape(*window, in_poses, statistics)}

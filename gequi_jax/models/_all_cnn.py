@@ -12,6 +12,8 @@ from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._sizes import check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
+KERNEL_INIT = nnx.initializers.variance_scaling(0.035**2 / 3, "fan_in", "uniform")
+
 
 class AllCNN(nnx.Module):
     """Nine group convolutions with batch norm and relu, the map halved after the third and the sixth, then a mean.
@@ -27,12 +29,13 @@ class AllCNN(nnx.Module):
       num_classes: the number of logits.
       features: the width c.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, strides=,
-        allow_inequivariant=, use_bias=, param_dtype=, rngs=`.
+        allow_inequivariant=, use_bias=, kernel_init=, param_dtype=, rngs=`.
       conv: the constructor of all others, called alike.
       downsampling: "pool", a convolution of stride 1 and 2x2 max pooling; or "stride", the original convolution of
         stride 2, which breaks equivariance at even sizes.
       input_dropout_rate: dropout of the image.
       dropout_rate: dropout after each halving.
+      kernel_init: initialiser of all filters; small by default, as in the published code, since every layer is normalised.
       param_dtype: the type of the parameters.
       rngs: the random streams.
 
@@ -54,6 +57,7 @@ class AllCNN(nnx.Module):
         downsampling: str = "pool",
         input_dropout_rate: float = 0.2,
         dropout_rate: float = 0.5,
+        kernel_init: nnx.Initializer = KERNEL_INIT,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -61,7 +65,13 @@ class AllCNN(nnx.Module):
         check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
         widths = (features,) * 3 + (2 * features,) * 5 + (num_classes,)
         windows = (3,) * 7 + (1,) * 2
-        options = {"group": group, "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        options = {
+            "group": group,
+            "use_bias": False,
+            "kernel_init": kernel_init,
+            "param_dtype": param_dtype,
+            "rngs": rngs,
+        }
         layers = []
         for index, (width, window) in enumerate(zip(widths, windows, strict=True)):
             constructor, in_features = (conv, widths[index - 1]) if index else (lifting, input_shape[-1])

@@ -30,11 +30,12 @@ class DenseNet(nnx.Module):
       num_classes: the number of logits.
       features: channels of the first layer, and those each block adds.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
-        use_bias=, param_dtype=, rngs=`.
+        use_bias=, kernel_init=, param_dtype=, rngs=`.
       block_conv: the constructor of the convolutions in blocks, called alike; or one for each block.
       transition_conv: the constructor of the convolutions in transitions, called alike; or one for each transition.
       readout_conv: the constructor of the readout, called alike.
       num_blocks: the number of blocks.
+      kernel_init: initialiser of all filters.
       param_dtype: the type of the parameters.
       rngs: the random streams.
 
@@ -56,6 +57,7 @@ class DenseNet(nnx.Module):
         transition_conv: Constructor | Sequence[Constructor] = GroupConv,
         readout_conv: Constructor = GroupConv,
         num_blocks: int = 5,
+        kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(1 / 6, "fan_in", "uniform"),
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -64,7 +66,14 @@ class DenseNet(nnx.Module):
             lambda side: _fits(side, num_blocks),
             f"the map loses 2 positions before each of {num_blocks - 1} halvings",
         )
-        options = {"group": group, "use_bias": False, "padding": "VALID", "param_dtype": param_dtype, "rngs": rngs}
+        options = {
+            "group": group,
+            "use_bias": False,
+            "padding": "VALID",
+            "kernel_init": kernel_init,
+            "param_dtype": param_dtype,
+            "rngs": rngs,
+        }
         widths = [features * (index + 1) for index in range(num_blocks + 1)]
         self.group = group
         self.lifting = lifting(input_shape[-1], features, 3, **options)

@@ -23,9 +23,10 @@ class P4CNN(nnx.Module):
       num_classes: the number of logits.
       features: channels of every layer.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
-        use_bias=, param_dtype=, rngs=`.
+        use_bias=, kernel_init=, param_dtype=, rngs=`.
       conv: the constructor of all others, called alike.
       dropout_rate: dropout after layers 1, 3, 4, 5 and 6.
+      kernel_init: initialiser of all filters.
       param_dtype: the type of the parameters.
       rngs: the random streams.
 
@@ -45,6 +46,7 @@ class P4CNN(nnx.Module):
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
         dropout_rate: float = 0.3,
+        kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -53,7 +55,14 @@ class P4CNN(nnx.Module):
                 f"input_shape: this network reads images of 28 rows and 28 columns; got {tuple(input_shape)}. "
                 "Resize the images, or use an architecture that pools to any size."
             )
-        options = {"group": group, "padding": "VALID", "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        options = {
+            "group": group,
+            "padding": "VALID",
+            "use_bias": False,
+            "kernel_init": kernel_init,
+            "param_dtype": param_dtype,
+            "rngs": rngs,
+        }
         self.group = group
         self.convs = nnx.List(
             [

@@ -1,5 +1,6 @@
 """ResNet44, with group convolutions, for CIFAR-10."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -28,6 +29,8 @@ class ResidualBlock(nnx.Module):
       conv: the constructor of the convolutions, as in `ResNet`.
       halve: halve the map and project the shortcut.
       downsampling: "pool" or "stride", as in `ResNet`.
+      branch_scale: the factor of the initial filters of conv_2.
+      kernel_init: initialiser of all filters.
       param_dtype: the type of the parameters.
       rngs: the random streams.
 
@@ -43,17 +46,21 @@ class ResidualBlock(nnx.Module):
         conv: Callable[..., nnx.Module],
         halve: bool,
         downsampling: str,
+        branch_scale: float,
+        kernel_init: nnx.Initializer,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         options = {"group": group, "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        last = {"kernel_init": functools.partial(_scaled, branch_scale, kernel_init), **options}
+        options["kernel_init"] = kernel_init
         strided = halve and downsampling == "stride"
         step = {"strides": 2 if strided else 1, "allow_inequivariant": strided}
         self.pool = halve and downsampling == "pool"
         self.norm1 = BatchNorm(in_features, param_dtype=param_dtype, rngs=rngs)
         self.conv1 = conv(in_features, out_features, 3, **step, **options)
         self.norm2 = BatchNorm(out_features, param_dtype=param_dtype, rngs=rngs)
-        self.conv2 = conv(out_features, out_features, 3, **options)
+        self.conv2 = conv(out_features, out_features, 3, **last)
         self.shortcut = conv(in_features, out_features, 1, **step, **options) if halve else nnx.data(None)
 
     def __call__(self, x: FeatureMap) -> Float[Array, "batch rows columns group out_features"]:
@@ -80,11 +87,13 @@ class ResNet(nnx.Module):
       features: the widths of the three stages; the map is halved at the start of the second and the third.
       blocks_per_stage: 7 for 44 layers.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=,
-        use_bias=, param_dtype=, rngs=`.
+        use_bias=, kernel_init=, param_dtype=, rngs=`.
       conv: the constructor of all others, called alike, and with `strides=, allow_inequivariant=` where a map may be
         halved.
       downsampling: "pool", convolutions of stride 1 and 2x2 max pooling; or "stride", the original convolutions of
         stride 2, which break equivariance at even sizes.
+      kernel_init: initialiser of all filters; the last of each block are divided by the square of the number of blocks, so that a
+        network whose batch norms have seen no data stays finite.
       param_dtype: the type of the parameters.
       rngs: the random streams.
 
@@ -105,12 +114,14 @@ class ResNet(nnx.Module):
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
         downsampling: str = "pool",
+        kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2 / 3, "fan_in", "uniform"),
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         check_downsampling(downsampling)
         check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
-        options = {"group": group, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"group": group, "kernel_init": kernel_init, "param_dtype": param_dtype, "rngs": rngs}
+        block = {"downsampling": downsampling, "branch_scale": (len(features) * blocks_per_stage) ** -2.0, **options}
         self.group = group
         self.lifting = lifting(input_shape[-1], features[0], 3, use_bias=False, **options)
         self.blocks = nnx.List()
@@ -118,9 +129,7 @@ class ResNet(nnx.Module):
             for index in range(blocks_per_stage):
                 halve = stage > 0 and index == 0
                 before = features[stage - 1] if halve else width
-                self.blocks.append(
-                    ResidualBlock(before, width, conv=conv, halve=halve, downsampling=downsampling, **options)
-                )
+                self.blocks.append(ResidualBlock(before, width, conv=conv, halve=halve, **block))
         self.norm = BatchNorm(features[-1], param_dtype=param_dtype, rngs=rngs)
         self.readout = conv(features[-1], num_classes, 1, use_bias=False, **options)
 
@@ -132,3 +141,7 @@ class ResNet(nnx.Module):
         by_pose = functional.global_spatial_pool(nnx.relu(self.norm(x)), dim=2)
         # One position is left, over which an attentive readout attends like over any other map.
         return functional.group_pool(self.readout(by_pose[:, None, None])[:, 0, 0], reduction="mean")
+
+
+def _scaled(factor: float, initializer: nnx.Initializer, *args) -> Array:
+    return factor * initializer(*args)

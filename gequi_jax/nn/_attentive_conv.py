@@ -64,19 +64,20 @@ class _AttentiveConv(_Conv):
         self.attention = attention
         self.residual = residual
         self.block_size = block_size
-        params = self._attention_params(rngs.params())
+        params = self._attention_params(rngs.params(), options.get("kernel_init", nnx.initializers.lecun_normal()))
         self.attention_params = nnx.data(jax.tree.map(nnx.Param, params))
 
     def attention_maps(self, x: Array) -> functional.Maps:
         """The maps alpha for an input, one for each operator in series, as `return_maps` of the functional form."""
         return self._attend(x, return_maps=True)[1]
 
-    def _attention_params(self, key: Array):
+    def _attention_params(self, key: Array, kernel_init: nnx.Initializer):
         poses = self._poses()
         sizes = {
             "in_features": self.in_features,
             "in_poses": poses[0] if poses else 1,
             "dim": self.group.dim,
+            "kernel_init": kernel_init,
             "dtype": self.kernel.dtype,
         }
         channels = self.out_features if self.attention.attends_to == "responses" else None
@@ -137,7 +138,7 @@ class AttentiveLiftingConv(_AttentiveConv):
       block_size: output channels worked on at once, as in `gequi_jax.functional.attentive_lifting_conv`.
       rngs: the random streams.
       **options: those of `LiftingConv`: strides, padding, kernel_dilation, window_mask, use_bias, allow_inequivariant,
-        dtype, param_dtype, precision, kernel_init, bias_init.
+        dtype, param_dtype, precision, kernel_init (of the filters of attention too), bias_init.
 
     Raises:
       ValueError: if sizes are not positive, the padding or strides break equivariance, the reduction ratio leaves no
@@ -200,7 +201,10 @@ class AttentiveGroupConv(_AttentiveConv):
         return self._attend(x)
 
 
-@functools.partial(jax.jit, static_argnames=("attention", "channels", "in_features", "in_poses", "dim", "dtype"))
+_STATIC = ("attention", "channels", "in_features", "in_poses", "dim", "kernel_init", "dtype")
+
+
+@functools.partial(jax.jit, static_argnames=_STATIC)
 def _initial_params(key: Array, *, attention: Any, channels: int | None, **sizes: Any):
     """The parameters of an operator, for a layer or for each of its output channels."""
     if channels is None:

@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
@@ -64,7 +65,7 @@ class Checkpoints:
         if step in self.manager.all_steps():
             return
         # The next step is given this state's buffers, and writing takes longer than that: store a copy.
-        arrays = {path: jax.numpy.copy(array) for path, array in flatten(state).items()}
+        arrays = {path: jnp.copy(array) for path, array in flatten(state).items()}
         self.manager.save(
             step,
             args=ocp.args.Composite(
@@ -89,14 +90,14 @@ class Checkpoints:
         """
         expected = flatten(like)
         try:
-            position = self.manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore())).position
+            position = self.manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore()))["position"]
             _compare(structure(expected), position["structure"], self.folder / str(step))
             abstract = {
                 path: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=self.layout.replicated)
                 for path, array in expected.items()
             }
             arguments = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-            arrays = self.manager.restore(step, args=arguments).state
+            arrays = self.manager.restore(step, args=arguments)["state"]
         except UserError:
             raise
         except Exception as error:
@@ -120,7 +121,7 @@ def unflatten(like: Any, arrays: dict[str, jax.Array]) -> Any:
     restored = []
     for path, leaf in leaves:
         array = arrays[jax.tree_util.keystr(path, simple=True, separator=".")]
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
         restored.append(array)
     return jax.tree_util.tree_unflatten(tree, restored)
@@ -132,7 +133,7 @@ def structure(arrays: dict[str, jax.Array]) -> dict[str, list[Any]]:
 
 
 def _plain(leaf: jax.Array) -> jax.Array:
-    return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
 def _compare(expected: dict[str, Any], found: dict[str, Any], folder: pathlib.Path) -> None:

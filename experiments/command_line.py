@@ -13,6 +13,7 @@ from typing import Any
 
 import ml_collections
 
+from experiments._typing import Config
 from experiments.configs import default
 from experiments.errors import UserError
 
@@ -49,7 +50,7 @@ class Distributed:
 class Command:
     """What the command line asks for."""
 
-    config: ml_collections.ConfigDict
+    config: Config
     workdir: pathlib.Path
     help: bool = False
     distributed: Distributed | None = None
@@ -108,7 +109,7 @@ def parse(arguments: list[str]) -> Command:
     )
 
 
-def load_config(source: str) -> ml_collections.ConfigDict:
+def load_config(source: str) -> Config:
     """Loads a configuration file, or one of `experiments/configs` by its name.
 
     Args:
@@ -147,7 +148,7 @@ def load_config(source: str) -> ml_collections.ConfigDict:
     return config
 
 
-def override(config: ml_collections.ConfigDict, key: str, text: str) -> None:
+def override(config: Config, key: str, text: str) -> None:
     """Sets one field from text, read as the type that the field has.
 
     Args:
@@ -192,7 +193,7 @@ def _literal(text: str) -> Any:
         return {"true": True, "false": False}.get(text, text)
 
 
-def _check_fields(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
+def _check_fields(config: Config, path: pathlib.Path) -> None:
     reference = default.get_config()
     for key in config:
         if key not in reference:
@@ -220,7 +221,7 @@ def _near(word: str, words: Any) -> str:
     return f" (did you mean {' or '.join(matches)}?)" if matches else ""
 
 
-def describe(config: ml_collections.ConfigDict) -> str:
+def describe(config: Config) -> str:
     """The fields of a configuration and their values, one a line."""
     return "\n".join(f"  --config.{key}={value}" for key, value in config.items() if key != "model_overrides")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments import data
@@ -108,7 +108,7 @@ def transformed(group: Any, element: int) -> Transform:
     """The action of a group element on a batch of images."""
 
     def apply(images: np.ndarray) -> np.ndarray:
-        return np.asarray(actions.act_on_grid(element, images, group=group))
+        return np.asarray(actions.act_on_grid(element, jnp.asarray(images), group=group))
 
     return apply
 
@@ -130,15 +130,15 @@ def logit_changes(
       `absolute`: the largest change of any logit; `elements`: which they are.
     """
     elements = grid_preserving_elements(group)
-    images = np.asarray(data.as_unit_range(jax.numpy.asarray(images)))
+    images = np.asarray(data.as_unit_range(jnp.asarray(images)))
 
-    def logits(batch: Any) -> np.ndarray:
+    def logits(batch: Any) -> Any:
         result = np.asarray(program.logits(state, layout.replicate(np.asarray(batch))))
         # Seeds side by side: the images come first.
         return result if result.ndim == 2 else np.moveaxis(result, 0, 1).reshape(result.shape[1], -1)
 
     relative = equivariance.equivariance_errors(
-        logits, images, group=group, input="grid", output="invariant", elements=elements
+        logits, jnp.asarray(images), group=group, input="grid", output="invariant", elements=elements
     )
     upright = logits(images)
     changes = [np.abs(logits(transformed(group, element)(images)) - upright).max() for element in elements]

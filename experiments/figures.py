@@ -95,7 +95,13 @@ def confusion(matrix: np.ndarray, path: pathlib.Path) -> None:
     for row, column in np.argwhere(matrix):
         dark = np.log1p(matrix[row, column]) > 0.6 * np.log1p(matrix.max())
         axes.text(
-            column, row, matrix[row, column], ha="center", va="center", fontsize=8, color="white" if dark else "black"
+            column,
+            row,
+            str(matrix[row, column]),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
         )
     _save(figure, path)
 

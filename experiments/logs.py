@@ -105,7 +105,7 @@ class Terminal:
 
     def step(self, step: int, *, epoch: int, num_epochs: int, status: str | None = None) -> None:
         """Moves the bar."""
-        fields = {} if status is None else {"status": status}
+        fields: dict[str, Any] = {} if status is None else {"status": status}
         self._progress.update(self._task, completed=step, description=f"epoch {epoch}/{num_epochs}", **fields)
 
     def say(self, text: str) -> None:

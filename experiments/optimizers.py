@@ -7,29 +7,29 @@ parameters. Decay and clipping are given as they are, so a schedule changes neit
 
 from collections.abc import Callable, Mapping
 
-import ml_collections
 import optax
 
+from experiments._typing import Config
 from experiments.errors import UserError
 
 
-def _constant(config: ml_collections.ConfigDict, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
+def _constant(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
     del steps_per_epoch, warmup_steps
     return optax.constant_schedule(config.learning_rate)
 
 
-def _multi_step(config: ml_collections.ConfigDict, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
+def _multi_step(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
     # Schedules joined after a warm-up count their steps from its end; the boundaries are epochs of the run.
     boundaries = {int(epoch * steps_per_epoch) - warmup_steps: config.decay_factor for epoch in config.decay_epochs}
     return optax.piecewise_constant_schedule(config.learning_rate, boundaries)
 
 
-def _cosine(config: ml_collections.ConfigDict, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
+def _cosine(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
     return optax.cosine_decay_schedule(config.learning_rate, max(1, config.num_epochs * steps_per_epoch - warmup_steps))
 
 
 # "plateau" is constant here: the loop scales it by `plateau`, from the validation loss of each epoch.
-SCHEDULES: Mapping[str, Callable[[ml_collections.ConfigDict, int, int], optax.Schedule]] = {
+SCHEDULES: Mapping[str, Callable[[Config, int, int], optax.Schedule]] = {
     "constant": _constant,
     "multi_step": _multi_step,
     "cosine": _cosine,
@@ -37,28 +37,28 @@ SCHEDULES: Mapping[str, Callable[[ml_collections.ConfigDict, int, int], optax.Sc
 }
 
 
-def _adam(config: ml_collections.ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _adam(config: Config, schedule: optax.Schedule) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(config.weight_decay), optax.adam(schedule))
 
 
-def _adamw(config: ml_collections.ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _adamw(config: Config, schedule: optax.Schedule) -> optax.GradientTransformation:
     return optax.adamw(schedule, weight_decay=config.weight_decay)
 
 
-def _sgd(config: ml_collections.ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _sgd(config: Config, schedule: optax.Schedule) -> optax.GradientTransformation:
     return optax.chain(
         optax.add_decayed_weights(config.weight_decay), optax.sgd(schedule, momentum=config.momentum or None)
     )
 
 
-OPTIMIZERS: Mapping[str, Callable[[ml_collections.ConfigDict, optax.Schedule], optax.GradientTransformation]] = {
+OPTIMIZERS: Mapping[str, Callable[[Config, optax.Schedule], optax.GradientTransformation]] = {
     "adam": _adam,
     "adamw": _adamw,
     "sgd": _sgd,
 }
 
 
-def create_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> optax.Schedule:
+def create_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
     """Learning rate as a function of the step.
 
     Args:
@@ -78,7 +78,7 @@ def create_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> 
     return optax.join_schedules([warmup, schedule], [warmup_steps])
 
 
-def create_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int) -> optax.GradientTransformation:
+def create_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
     """The optimiser of a configuration, clipping first.
 
     Raises:
@@ -92,7 +92,7 @@ def create_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int) ->
     return optimizer
 
 
-def plateau(config: ml_collections.ConfigDict) -> optax.GradientTransformationExtraArgs:
+def plateau(config: Config) -> optax.GradientTransformationExtraArgs:
     """Scale of the learning rate, updated with the validation loss once an epoch; 1 unless the schedule is "plateau"."""
     on = config.schedule == "plateau"
     return optax.contrib.reduce_on_plateau(

@@ -41,18 +41,18 @@ COLUMNS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Collects finished runs into a table.")
     parser.add_argument("--runs", default="runs", help="a directory with work directories in it, at any depth")
     parser.add_argument("--output", default=str(OUTPUT))
     options = parser.parse_args(arguments)
     try:
         runs = collect(pathlib.Path(options.runs))
         pathlib.Path(options.output).write_text(render(runs))
+        print(f"{len(runs)} runs in {options.output}")
     except UserError as error:
         command_line.fail(error)
     except OSError as error:
         command_line.fail(UserError(f"{options.output} cannot be written ({error.strerror})"))
-    print(f"{len(runs)} runs in {options.output}")
 
 
 def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

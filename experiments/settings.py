@@ -6,9 +6,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-import ml_collections
-
 from experiments import data, optimizers
+from experiments._typing import Config
 from experiments.errors import UserError
 from gequi_jax import models
 
@@ -52,7 +51,7 @@ BELOW_ONE = ("ema_decay", "label_smoothing", "decay_factor", "momentum")
 PRECISIONS = ("float32", "bfloat16")
 
 
-def validate(config: ml_collections.ConfigDict) -> None:
+def validate(config: Config) -> None:
     """Checks values and names.
 
     Raises:
@@ -87,7 +86,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     _check_name("precision", config.precision, PRECISIONS)
 
 
-def remember(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def remember(config: Config, workdir: pathlib.Path) -> None:
     """Writes config.json into the work directory, or compares with the one that is there.
 
     Raises:
@@ -107,7 +106,7 @@ def remember(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         raise UserError(f"{path} is no JSON ({error}); choose another --workdir or remove this one") from error
 
 
-def as_plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def as_plain(config: Config) -> dict[str, Any]:
     """The configuration as JSON would give it back."""
     return json.loads(json.dumps(config.to_dict()))
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import nnx
 from jaxtyping import Array
 
 from experiments import data, optimizers
+from experiments._typing import Config
 from experiments.parallel import Layout
 
 Metrics = dict[str, Array]
@@ -65,7 +65,7 @@ class Program:
 
 
 def create_program(
-    config: ml_collections.ConfigDict,
+    config: Config,
     build_model: Callable[[nnx.Rngs], nnx.Module],
     *,
     steps_per_epoch: int,
@@ -171,7 +171,7 @@ def create_program(
         state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
         train_step, end_epoch, learning_rate = jax.vmap(train_step), jax.vmap(end_epoch), jax.vmap(learning_rate)
         logits = jax.vmap(logits, in_axes=(0, None))
-    compiled = {"out_shardings": layout.replicated}
+    compiled: dict[str, Any] = {"out_shardings": layout.replicated}
     program = Program(
         train_step=jax.jit(train_step, donate_argnums=0, **compiled),
         end_epoch=jax.jit(end_epoch, donate_argnums=0, **compiled),

@@ -10,13 +10,13 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
 from experiments import data, evaluate, figures, logs, settings
+from experiments._typing import Config
 from experiments.parallel import Layout
 from experiments.steps import Program, TrainState
 from gequi_jax import groups, models, nn
@@ -26,7 +26,7 @@ RECORDED = pathlib.Path(__file__).parent / "recorded"
 
 
 def evaluate_run(
-    config: ml_collections.ConfigDict,
+    config: Config,
     program: Program,
     state: TrainState,
     dataset: data.Dataset,
@@ -95,13 +95,13 @@ def evaluate_run(
     return result
 
 
-def model_group(config: ml_collections.ConfigDict) -> groups.FiniteGroup:
+def model_group(config: Config) -> groups.FiniteGroup:
     """The group of the configured network."""
     group = config.model_overrides.get("group", models.model_info(config.model).group)
     return groups.group_by_name(group) if isinstance(group, str) else group
 
 
-def restored_model(model: nnx.Module, state: TrainState, config: ml_collections.ConfigDict) -> nnx.Module:
+def restored_model(model: nnx.Module, state: TrainState, config: Config) -> nnx.Module:
     """Puts the trained arrays of the first seed into a network, in evaluation mode."""
     params = state.average if config.ema_decay else state.params
 
@@ -173,7 +173,7 @@ def comparison(result: dict[str, Any]) -> dict[str, Any]:
     return {**{name: result[name] for name in names}, "seed": result["seeds"][0]}
 
 
-def recorded(config: ml_collections.ConfigDict) -> dict[str, Any] | None:
+def recorded(config: Config) -> dict[str, Any] | None:
     """The recorded run of the network without the group, where there is one on this data set."""
     path = RECORDED / f"{config.z2_model}.json"
     if not path.exists():

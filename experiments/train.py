@@ -6,11 +6,11 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from flax import nnx
 
 from experiments import data, evaluate, locking, settings, summary
+from experiments._typing import Config
 from experiments.checkpoints import Checkpoints
 from experiments.errors import UserError
 from experiments.interruption import StopRequest, stop_on_signals
@@ -20,7 +20,7 @@ from experiments.steps import Program, TrainState, create_program
 from gequi_jax import groups, models
 
 
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any] | None:
+def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     """Trains, evaluates and summarises; resumes what is in the work directory.
 
     Args:
@@ -54,7 +54,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, A
         return result
 
 
-def _train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any] | None:
+def _train(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     info = models.model_info(config.model)
     dataset = data.load_dataset(
         config,
@@ -118,7 +118,7 @@ class Loop:
 
     def __init__(
         self,
-        config: ml_collections.ConfigDict,
+        config: Config,
         program: Program,
         layout: Any,
         dataset: data.Dataset,
@@ -241,7 +241,7 @@ class Loop:
         }
 
 
-def build_model(config: ml_collections.ConfigDict, rngs: nnx.Rngs) -> nnx.Module:
+def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
     """Builds the network that a configuration names.
 
     Raises:
@@ -256,7 +256,7 @@ def build_model(config: ml_collections.ConfigDict, rngs: nnx.Rngs) -> nnx.Module
         raise UserError(f"{config.model} cannot be built: {error}") from error
 
 
-def _compare(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any] | None:
+def _compare(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     """What the network without the group reaches: trained here where that is asked for, or as recorded."""
     if config.z2_model == config.model:
         return None

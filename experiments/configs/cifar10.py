@@ -5,12 +5,11 @@ build on. Run alone it trains the Z2 self-attention network: python -m experimen
 experiments/configs/cifar10.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import default
 
 
-def self_attention(model: str) -> ml_collections.ConfigDict:
+def self_attention(model: str) -> Config:
     """Romero & Cordonnier (2021), App. F.2; the dropout of 0.3 and 0.2 belongs to the networks."""
     config = _data(model)
     config.z2_model = "cifar10_z2_sa"
@@ -22,7 +21,7 @@ def self_attention(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def all_cnn(model: str) -> ml_collections.ConfigDict:
+def all_cnn(model: str) -> Config:
     """Romero et al. (2020), App. B.3.1. The learning rate is one of their grid 0.01, 0.05, 0.1, 0.25."""
     config = _data(model)
     config.z2_model = "cifar10_z2_all_cnn"
@@ -35,7 +34,7 @@ def all_cnn(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def resnet(model: str) -> ml_collections.ConfigDict:
+def resnet(model: str) -> Config:
     """Romero et al. (2020), App. B.3.2; they give no weight decay."""
     config = _data(model)
     config.z2_model = "cifar10_z2_resnet44"
@@ -48,7 +47,7 @@ def resnet(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def _data(model: str) -> ml_collections.ConfigDict:
+def _data(model: str) -> Config:
     config = default.get_config()
     config.model = model
     config.dataset = "cifar10"
@@ -61,6 +60,6 @@ def _data(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of Z2 self-attention."""
     return self_attention("cifar10_z2_sa")

@@ -7,11 +7,10 @@ on validation images and reads the test set once.
 Command: python -m experiments.main --config experiments/configs/cifar10_p4_all_cnn.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import cifar10
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of the row."""
     return cifar10.all_cnn("cifar10_p4_all_cnn")

@@ -5,11 +5,10 @@ Published: no number in that table. This run selects the epoch on validation ima
 Command: python -m experiments.main --config experiments/configs/cifar10_z2_resnet44.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import cifar10
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of the row."""
     return cifar10.resnet("cifar10_z2_resnet44")

@@ -6,11 +6,10 @@ selects it on validation images and reads the test set once.
 Command: python -m experiments.main --config experiments/configs/cifar10_z2_sa.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import cifar10
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of the row."""
     return cifar10.self_attention("cifar10_z2_sa")

@@ -10,10 +10,12 @@ Command: python -m experiments.main
 
 import ml_collections
 
+from experiments._typing import Config
 
-def get_config() -> ml_collections.ConfigDict:
+
+def get_config() -> Config:
     """Returns every field that a run has, with its default."""
-    config = ml_collections.ConfigDict()
+    config: Config = ml_collections.ConfigDict()
 
     # One run is one seed: initialisation, order of the images, augmentation and dropout. With num_seeds > 1 the seeds
     # seed, seed + 1, ... train side by side in one program.

@@ -3,12 +3,11 @@
 Run alone it trains the R4 self-attention network: python -m experiments.main --config experiments/configs/pcam.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import default
 
 
-def self_attention(model: str) -> ml_collections.ConfigDict:
+def self_attention(model: str) -> Config:
     """Romero & Cordonnier (2021), App. F.3."""
     config = _data(model)
     config.z2_model = "pcam_z2_sa"
@@ -20,7 +19,7 @@ def self_attention(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def densenet(model: str) -> ml_collections.ConfigDict:
+def densenet(model: str) -> Config:
     """Romero et al. (2020), App. B.4."""
     config = _data(model)
     config.z2_model = "pcam_z2_densenet"
@@ -33,7 +32,7 @@ def densenet(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def _data(model: str) -> ml_collections.ConfigDict:
+def _data(model: str) -> Config:
     config = default.get_config()
     config.model = model
     config.dataset = "pcam"
@@ -45,6 +44,6 @@ def _data(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of R4 self-attention."""
     return self_attention("pcam_r4_sa")

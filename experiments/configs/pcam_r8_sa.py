@@ -6,11 +6,10 @@ set once.
 Command: python -m experiments.main --config experiments/configs/pcam_r8_sa.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import pcam
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of the row."""
     return pcam.self_attention("pcam_r8_sa")

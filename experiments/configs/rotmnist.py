@@ -3,12 +3,11 @@
 Run alone it trains the R4 self-attention network: python -m experiments.main --config experiments/configs/rotmnist.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import default
 
 
-def self_attention(model: str) -> ml_collections.ConfigDict:
+def self_attention(model: str) -> Config:
     """Romero & Cordonnier (2021), App. F.1. Their mixed precision is off here: it was there to save memory."""
     config = _data(model)
     config.z2_model = "rotmnist_z2_sa"
@@ -17,7 +16,7 @@ def self_attention(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def convolution(model: str) -> ml_collections.ConfigDict:
+def convolution(model: str) -> Config:
     """Romero et al. (2020), App. B.2; the dropout of 0.3 belongs to the networks. Five seeds side by side, as in Tab. 1."""
     config = _data(model)
     config.z2_model = "rotmnist_z2_cnn"
@@ -27,7 +26,7 @@ def convolution(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def _data(model: str) -> ml_collections.ConfigDict:
+def _data(model: str) -> Config:
     config = default.get_config()
     config.model = model
     config.dataset = "rotmnist"
@@ -43,6 +42,6 @@ def _data(model: str) -> ml_collections.ConfigDict:
     return config
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of R4 self-attention."""
     return self_attention("rotmnist_r4_sa")

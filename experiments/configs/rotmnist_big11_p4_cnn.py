@@ -6,11 +6,10 @@ set; this run selects it on validation images and reads the test set once.
 Command: python -m experiments.main --config experiments/configs/rotmnist_big11_p4_cnn.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import rotmnist
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of the row."""
     return rotmnist.convolution("rotmnist_big11_p4_cnn")

@@ -6,12 +6,11 @@ validation images and reads the test set once.
 Command: python -m experiments.main --config experiments/configs/rotmnist_r4_sa_7x7.py
 """
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.configs import rotmnist
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config() -> Config:
     """Returns the settings of the row."""
     config = rotmnist.self_attention("rotmnist_r4_sa")
     config.model_overrides.window_size = 7

@@ -3,8 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 
-import ml_collections
-
+from experiments._typing import Config
 from experiments.data._batches import evaluation_batches as evaluation_batches
 from experiments.data._batches import index_batches as index_batches
 from experiments.data._batches import training_batches as training_batches
@@ -38,7 +37,7 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
 GENERATED = "generated"
 
 
-def load_dataset(config: ml_collections.ConfigDict, *, image_shape: tuple[int, ...], num_classes: int) -> Dataset:
+def load_dataset(config: Config, *, image_shape: tuple[int, ...], num_classes: int) -> Dataset:
     """Loads the data set that a configuration names.
 
     Args:

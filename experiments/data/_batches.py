@@ -5,6 +5,7 @@ draw the same global batch and each reads its own consecutive rows of it.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import grain
 import numpy as np
@@ -39,7 +40,7 @@ def training_batches(
       process_count: how many processes share a batch.
       prefetch: batches read ahead.
     """
-    orders = [index_batches(len(source), batch_size, seed=seed) for seed in seeds]
+    orders: list[Any] = [index_batches(len(source), batch_size, seed=seed) for seed in seeds]
     rows = batch_size // process_count
     mine = slice(process_index * rows, (process_index + 1) * rows)
 

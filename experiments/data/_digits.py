@@ -1,5 +1,7 @@
 """The digits that come inside scikit-learn: 1,797 images of 8x8 pixels, written by 43 people."""
 
+from typing import Any
+
 import numpy as np
 
 from experiments.data._rotation import rotate_images
@@ -19,7 +21,7 @@ def load_digits(*, num_validation: int, seed: int) -> Dataset:
     """
     from sklearn.datasets import load_digits as load
 
-    digits = load()
+    digits: Any = load()
     images = (digits.images[..., None] / 16.0).astype(np.float32)
     labels = digits.target.astype(np.int32)
     generator = np.random.default_rng(seed)

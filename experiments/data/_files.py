@@ -1,6 +1,7 @@
 """A user's own images: an .npz file, or a folder with a sub-folder for each class."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> dict[str, object]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         from PIL import Image, UnidentifiedImageError
 
         path, label = self.files[index]

@@ -4,6 +4,7 @@ import gzip
 import pathlib
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         zeros, kind, dimensions = struct.unpack(">HBB", content[:4])
         shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
-    except (OSError, EOFError, struct.error, gzip.zlib.error) as error:
+    except (OSError, EOFError, struct.error, zlib.error) as error:
         raise UserError(f"{path} cannot be read as an IDX file ({error}); is it truncated?") from error
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
     if zeros != 0 or kind != 8 or values.size != int(np.prod(shape)):

@@ -1,7 +1,7 @@
 """Where examples come from: things with a length that fetch a batch of examples by their indices."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +54,14 @@ class ArraySource:
         return {"image": self.images[indices], "label": self.labels[indices]}
 
 
+class Records(Protocol):
+    """Labelled images one by one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
 class RecordSource:
     """Examples read one by one from a sequence of records, as `tfds.data_source` gives them.
 
@@ -61,7 +69,7 @@ class RecordSource:
       records: `records[i]` is a mapping with `image` and `label`; `__getitems__` is used where there is one.
     """
 
-    def __init__(self, records: Sequence[Any]):
+    def __init__(self, records: Records):
         self.records = records
 
     def __len__(self) -> int:

@@ -45,7 +45,8 @@ def open_splits(name: str, directory: str) -> dict[str, Any]:
 
     try:
         builder = tfds.builder_from_directory(_latest(pathlib.Path(directory) / name))
-        return builder.as_data_source()
+        splits: Any = builder.as_data_source()
+        return splits
     except Exception as error:
         raise UserError(
             f"{name} in {directory!r} cannot be read ({error}); prepare it again with: {command}"

@@ -14,7 +14,7 @@ NAMES = ("cifar10", "patch_camelyon", "rotated_mnist")
 
 def main(arguments: list[str] | None = None) -> None:
     """Downloads and prepares one set."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Prepares a TFDS set for training.")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--data_dir", default="data")
     options = parser.parse_args(arguments)

@@ -161,18 +161,21 @@ def attend(
     def scores_of(equation, *operands):
         return jnp.einsum(equation, *operands, preferred_element_type=wide)
 
+    poses, keys = key.shape[-3], key.shape[-4]
     content = scores_of(f"pahd,{key_axes}->phamj", query, key)
     content = jnp.where(valid[:, None, None, None, :], content, -jnp.inf)
     place = scores_of(f"pahd,{place_axes}->phgaj", query[..., : position_encoding.shape[-1]], position_encoding)
-    scores = content[:, :, None] + place[..., None, :]  # [p, h, g, a, m, j]
+    # m and j share one axis: XLA's CPU backend crashes on reductions of arrays of rank 7, which a batch would make of six.
+    scores = content.reshape(*content.shape[:3], -1)[:, :, None] + jnp.tile(place, poses)  # [p, h, g, a, m j]
     if pose_encoding is not None:
         pose = scores_of("pahd,gamd->phgam", query[..., query.shape[-1] - pose_encoding.shape[-1] :], pose_encoding)
-        scores = scores + pose[..., None]
-    largest = jax.lax.stop_gradient(scores.max(axis=(-2, -1), keepdims=True))
+        scores = scores + jnp.repeat(pose, keys, axis=-1)
+    largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
     # A query without a single valid key has only scores of -inf: its weights become 0, not NaN.
     weights = jnp.exp(scores - jnp.where(jnp.isfinite(largest), largest, 0.0))
-    total = weights.sum(axis=(-2, -1), keepdims=True)
-    attention = (weights / jnp.maximum(total, jnp.finfo(wide).tiny)).sum(axis=3)  # [p, h, g, m, j]
+    total = weights.sum(axis=-1, keepdims=True)
+    attention = (weights / jnp.maximum(total, jnp.finfo(wide).tiny)).sum(axis=3)
+    attention = attention.reshape(*attention.shape[:-1], poses, keys)  # [p, h, g, m, j]
     if kept is not None:
         attention = scale_kept(attention, kept, dropout_rate)
     out = jnp.einsum(f"phgmj,{key_axes}->pghd", attention.astype(value.dtype), value, preferred_element_type=wide)

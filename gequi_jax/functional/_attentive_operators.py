@@ -29,9 +29,9 @@ Params = Mapping[str, Any]
 Maps = tuple[Array, ...]
 
 _KERNEL_INIT = jax.nn.initializers.lecun_normal()
-# Filters start at a tenth of those of a convolution, so that a sigmoid of large activations is not saturated: there,
-# gradients vanish and rounding decides.
-_FILTER_SCALE = 0.1
+# What enters a sigmoid starts at a tenth of what a convolution would yield, so that large activations do not saturate it:
+# there, gradients vanish and rounding decides.
+_START = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +188,7 @@ class InputPoseAttention:
         self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
     ) -> Params:
         """Its filter, `kernel`."""
-        kernel = _FILTER_SCALE * kernel_init(key, (in_poses * in_features, 1), dtype)
+        kernel = _START * kernel_init(key, (in_poses * in_features, 1), dtype)
         return {"kernel": kernel.reshape(in_poses, in_features)}
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
@@ -267,7 +267,7 @@ def _layers(operator, key, in_features, in_poses, dtype):
     shapes = ((in_poses, in_features, hidden), (in_poses, hidden, in_features))
     layers = {}
     for name, one_key, fan, shape in zip(("w1", "w2"), jax.random.split(key), fans, shapes, strict=True):
-        bound = (fan * in_poses) ** -0.5
+        bound = (fan * in_poses) ** -0.5 * (_START if name == "w2" and not on_responses else 1.0)
         layers[name] = jax.random.uniform(one_key, shape, dtype, -bound, bound)
     return layers
 
@@ -280,5 +280,5 @@ def _filter(operator, key, in_poses, dim, kernel_init, dtype):
         )
     window = (operator.kernel_size,) * dim
     statistics = len(operator.statistics)
-    kernel = _FILTER_SCALE * kernel_init(key, (*window, in_poses * statistics, 1), dtype)
+    kernel = _START * kernel_init(key, (*window, in_poses * statistics, 1), dtype)
     return {"kernel": kernel.reshape(*window, in_poses, statistics)}

@@ -20,6 +20,8 @@ What is converted, for layers with input poses and |H| elements:
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Int
@@ -47,7 +49,7 @@ def build(model_name: str, state: Mapping[str, np.ndarray]) -> nnx.Module:
             f"model_name: {model_name!r} is not a network of the source 'att_gconvs'; its names end in _cnn, _resnet44 "
             "and _densenet."
         )
-    model = load(create_model(model_name, rngs=nnx.Rngs(0)), state)
+    model = load(_uninitialised(model_name), state)
     model.eval()
     return model
 
@@ -84,6 +86,16 @@ def published_roll(group: FiniteGroup) -> Int[np.ndarray, "output input"]:
     table = np.empty((group.order, group.order), np.int64)
     table[np.ix_(order, order)] = order[(elements[None, :] - elements[:, None]) % group.order]
     return table
+
+
+def _uninitialised(model_name: str) -> nnx.Module:
+    """A network of zeros: every array is about to be replaced, and drawing them at random takes long to compile."""
+    graph, state = nnx.split(nnx.eval_shape(lambda: create_model(model_name, rngs=nnx.Rngs(0))))
+    leaves, structure = jax.tree.flatten(state)
+    for index, leaf in enumerate(leaves):
+        is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        leaves[index] = jax.random.key(index) if is_key else jnp.zeros(leaf.shape, leaf.dtype)
+    return nnx.merge(graph, jax.tree.unflatten(structure, leaves))
 
 
 def _no_such_group(group: FiniteGroup) -> ValueError:

@@ -1,0 +1,227 @@
+"""The (attentive) group-convolutional networks: parameters, invariance in both modes, strided originals, sizes, memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gequi_jax import models
+from gequi_jax.groups import cyclic_group, dihedral_group, group_by_name
+from gequi_jax.models import AllCNN, DenseNet
+from gequi_jax.nn import AttentiveGroupConv, GroupConv
+from gequi_jax.testing import equivariance_errors
+from tests import families
+from tests.networks import random_network
+
+PUBLISHED_COUNTS = {
+    "rotmnist_z2_cnn": 21_620,
+    "rotmnist_p4_cnn": 24_610,
+    "rotmnist_alpha_rh_p4_cnn": 24_851,
+    "rotmnist_alpha_p4_cnn": 73_130,
+    "rotmnist_alpha_ch_p4_cnn": 48_630,
+    "rotmnist_alpha_sp_p4_cnn": 49_110,
+    "rotmnist_alpha_f_p4_cnn": 29_462,
+    "cifar10_z2_all_cnn": 1_370_996,
+    "cifar10_p4_all_cnn": 1_370_372,
+    "cifar10_alpha_f_p4_all_cnn": 1_400_120,
+    "cifar10_p4m_all_cnn": 1_219_252,
+    "cifar10_alpha_f_p4m_all_cnn": 1_249_192,
+    "cifar10_alpha_p4_all_cnn": 3_642_388,
+    "cifar10_alpha_ch_p4_all_cnn": 3_407_972,
+    "cifar10_alpha_sp_p4_all_cnn": 1_604_788,
+    "cifar10_z2_resnet44": 2_636_064,
+    "cifar10_p4m_resnet44": 2_621_683,
+    "cifar10_alpha_f_p4m_resnet44": 2_693_911,
+    "pcam_z2_densenet": 130_598,
+    "pcam_p4_densenet": 129_649,
+    "pcam_alpha_f_p4_densenet": 140_453,
+    "pcam_p4m_densenet": 124_209,
+    "pcam_alpha_f_p4m_densenet": 141_221,
+}
+SMALL = {
+    "rotmnist_alpha_p4_cnn": {"features": 2},
+    "rotmnist_alpha_rh_p4_cnn": {"features": 3},
+    "cifar10_alpha_f_p4_all_cnn": {"features": 16, "input_shape": (8, 8, 2)},
+    "cifar10_alpha_f_p4m_resnet44": {"features": (2, 3, 4), "blocks_per_stage": 1, "input_shape": (8, 8, 2)},
+    "pcam_p4_densenet": {"features": 3, "num_blocks": 3, "input_shape": (22, 22, 2)},
+}
+GROUPS = [cyclic_group(4), dihedral_group(4), families.KLEIN, families.SHUFFLED_SQUARE]
+
+
+@pytest.mark.parametrize("name", PUBLISHED_COUNTS)
+def test_parameter_counts_are_those_of_the_published_networks(name):
+    model = nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == PUBLISHED_COUNTS[name]
+
+
+def called(model):
+    graph, state = nnx.split(model)
+    call = jax.jit(lambda state, x: nnx.merge(graph, state, copy=True)(x))
+    return lambda x: call(state, x)
+
+
+def images(model_or_name, overrides):
+    shape = overrides.get("input_shape") or models.model_info(model_or_name).input_shape
+    return jax.random.normal(jax.random.key(1), (2, *shape))
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=families.name)
+@pytest.mark.parametrize("name", SMALL)
+def test_networks_are_invariant_in_both_modes(name, group):
+    """Every element, weights three times their usual size, batch statistics and recorded ones."""
+    overrides = {**SMALL[name], "group": group}
+    model = random_network(name, gain=3.0, **overrides)
+    x = images(name, overrides)
+    for mode in ("eval", "train"):
+        getattr(model, mode)()
+        for _, module in nnx.iter_modules(model):
+            if isinstance(module, nnx.Dropout):
+                module.deterministic = True
+        errors = equivariance_errors(called(model), x, group=group, output="invariant")
+        assert errors.max() < 1e-5, mode
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [("cifar10_p4_all_cnn", {"features": 4}), ("cifar10_p4m_resnet44", {"features": (2, 3, 4), "blocks_per_stage": 1})],
+)
+def test_strided_originals_are_not_invariant(name, overrides):
+    """What Appendix C is about: the same weights, once pooled and once strided, at an even size."""
+    overrides = {**overrides, "input_shape": (16, 16, 3)}
+    group = models.model_info(name).group
+    for downsampling, exact in (("pool", True), ("stride", False)):
+        model = random_network(name, downsampling=downsampling, **overrides)
+        model.eval()
+        errors = equivariance_errors(called(model), images(name, overrides), group=group, output="invariant")
+        assert (errors.max() < 1e-5) == exact
+        assert exact or errors.max() > 1e-3
+
+
+def test_a_finer_group_is_exact_for_the_quarter_turns_it_holds():
+    model = random_network("rotmnist_alpha_f_r8_cnn", gain=1.5, features=3)
+    model.eval()
+    assert model.group == group_by_name("r8")
+    x = images("rotmnist_alpha_f_r8_cnn", {})
+    errors = equivariance_errors(called(model), x, group=model.group, output="invariant", elements=(2, 4, 6))
+    assert errors.max() < 1e-5
+
+
+def test_names_with_a_word_more_are_families_of_their_own():
+    def layers(name):
+        return nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0))).convs
+
+    assert isinstance(layers("rotmnist_p4_cnn")[1], GroupConv)
+    attentive = layers("rotmnist_alpha_f_p4_cnn")
+    assert isinstance(attentive[1], AttentiveGroupConv)
+    assert attentive[0].attention.operators[1][1].kernel_dilation == 4
+    assert attentive[1].attention.operators[1][1].kernel_dilation == 1
+    assert layers("rotmnist_big19_p4_cnn")[1].in_features == 19
+    assert models.model_info("rotmnist_alpha_ch_r8m_cnn").group == group_by_name("p8m")
+    with pytest.raises(ValueError, match="there is no 'rotmnist_alpha_x_p4_cnn'"):
+        models.model_info("rotmnist_alpha_x_p4_cnn")
+
+
+def test_widths_follow_the_order_of_the_group():
+    def width(name, **overrides):
+        return nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides)).convs[0].out_features
+
+    assert width("cifar10_p4_all_cnn") == width("cifar10_p4_all_cnn", group=families.KLEIN) == 48
+    assert width("cifar10_p4m_all_cnn") == width("cifar10_p4_all_cnn", group=families.SHUFFLED_SQUARE) == 32
+    assert width("cifar10_p4_all_cnn", group=families.KLEIN, features=5) == 5
+
+
+def test_what_is_known_of_a_row():
+    info = models.model_info("cifar10_alpha_f_p4m_all_cnn")
+    assert (info.table, info.reported_params, info.reported_metric) == ("Tab. 2", 1_250_000, 93.07)
+    assert models.model_info("cifar10_alpha_p4_all_cnn").reported_metric is None
+    assert models.model_info("pcam_p4_densenet").input_shape == (96, 96, 3)
+
+
+def test_sizes_that_would_break_the_symmetry_are_refused_when_the_network_is_built():
+    def build(name, **overrides):
+        return nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides))
+
+    with pytest.raises(ValueError, match=r"halved twice, which a side of 30 .* nearest that do: 28 and 32"):
+        build("cifar10_p4_all_cnn", input_shape=(32, 30, 3))
+    with pytest.raises(ValueError, match="nearest that do: 28 and 32"):
+        build("cifar10_p4m_resnet44", input_shape=(30, 30, 3))
+    with pytest.raises(ValueError, match=r"loses 2 positions .* nearest that do: 80 and 96"):
+        build("pcam_p4_densenet", input_shape=(90, 90, 3))
+    with pytest.raises(ValueError, match=r"expected \(rows, columns, channels\)"):
+        build("cifar10_p4_all_cnn", input_shape=(32, 32))
+    with pytest.raises(ValueError, match="downsampling: expected 'pool' or 'stride'"):
+        build("cifar10_p4_all_cnn", downsampling="crop")
+    with pytest.raises(ValueError, match="block_conv: expected one constructor, or 5"):
+        build("pcam_p4_densenet", block_conv=(GroupConv,) * 4)
+    with pytest.raises(ValueError, match="reads images of 28 rows"):
+        build("rotmnist_p4_cnn", input_shape=(32, 32, 1))
+    with pytest.raises(ValueError, match="group: expected a FiniteGroup"):
+        build("rotmnist_p4_cnn", group="p4")
+
+
+def test_networks_take_any_constructor_of_layers():
+    """One class for each architecture: an attentive layer of one's own is an argument."""
+    group = cyclic_group(4)
+
+    def own(*args, **options):
+        return AttentiveGroupConv(*args, attention="rh", **options)
+
+    sizes = {"group": group, "num_classes": 3, "features": 2}
+    all_cnn = nnx.eval_shape(lambda: AllCNN(input_shape=(8, 8, 1), conv=own, rngs=nnx.Rngs(0), **sizes))
+    dense = nnx.eval_shape(
+        lambda: DenseNet(input_shape=(12, 12, 1), num_blocks=2, block_conv=own, rngs=nnx.Rngs(0), **sizes)
+    )
+    assert all(isinstance(layer, AttentiveGroupConv) for layer in all_cnn.convs[1:])
+    assert isinstance(dense.block_convs[0], AttentiveGroupConv)
+    assert isinstance(dense.transition_convs[0], GroupConv)
+
+
+def training_step(graph):
+    """Stochastic gradient descent, in a form that merges the model inside the differentiated function."""
+
+    def step(params, rest, x, labels):
+        def loss(params):
+            model = nnx.merge(graph, params, rest)
+            model.train()
+            log_probabilities = jax.nn.log_softmax(model(x))
+            chosen = jnp.take_along_axis(log_probabilities, labels[:, None], axis=-1)
+            return -chosen.mean(), nnx.split(model, nnx.Param, ...)[2]
+
+        (value, rest), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        return jax.tree.map(lambda p, g: p - 0.01 * g, params, gradients), rest, value
+
+    return jax.jit(step, donate_argnums=(0, 1))
+
+
+def test_a_training_step_records_statistics_and_moves_every_parameter():
+    overrides = SMALL["cifar10_alpha_f_p4_all_cnn"]
+    model = random_network("cifar10_alpha_f_p4_all_cnn", **overrides)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    x = images("cifar10_alpha_f_p4_all_cnn", overrides)
+    before = jax.tree.map(np.array, (params, nnx.state(model, nnx.BatchStat)))
+    params, rest, loss = training_step(graph)(params, rest, x, jnp.array([1, 2]))
+    after = (params, nnx.state(nnx.merge(graph, params, rest), nnx.BatchStat))
+    assert np.isfinite(float(loss))
+    moved = [bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, (before, after)), strict=True)]
+    assert np.mean(moved) > 0.9
+
+
+@pytest.mark.slow
+def test_the_network_of_72_gigabytes_trains_in_8():
+    """Compiled, not run: temporary memory of a step at batch 128."""
+    model = nnx.eval_shape(lambda: models.create_model("cifar10_alpha_p4_all_cnn", rngs=nnx.Rngs(0)))
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    x = jax.ShapeDtypeStruct((128, 32, 32, 3), jnp.float32)
+    labels = jax.ShapeDtypeStruct((128,), jnp.int32)
+    compiled = training_step(graph).lower(params, rest, x, labels).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 8e9
+
+
+@pytest.mark.slow
+def test_the_network_of_72_gigabytes_takes_a_step():
+    model = random_network("cifar10_alpha_p4_all_cnn")
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    x = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    _, _, loss = training_step(graph)(params, rest, x, jnp.array([1, 2]))
+    assert np.isfinite(float(loss))

@@ -1,0 +1,27 @@
+"""Networks with weights from NumPy: initialising hundreds of arrays by XLA takes longer than most tests."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from gequi_jax import models
+
+
+def random_network(name: str, *, gain: float = 1.0, seed: int = 0, **overrides) -> nnx.Module:
+    """A network whose parameters are normal of variance `gain^2 / fan_in`, scales and variances 1, all else 0."""
+    outline = nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides))
+    random = np.random.default_rng(seed)
+
+    def value(path, leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key(seed)
+        last = str(path[-2] if str(path[-1]) == ".value" else path[-1])
+        if len(leaf.shape) > 1:
+            fan = np.prod(leaf.shape[:-1])
+            return jnp.asarray(gain / np.sqrt(fan) * random.normal(size=leaf.shape), leaf.dtype)
+        ones = any(word in last for word in ("scale", "var"))
+        return jnp.full(leaf.shape, (gain if "scale" in last else 1.0) if ones else 0, leaf.dtype)
+
+    graph, state = nnx.split(outline)
+    return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))

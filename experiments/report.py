@@ -4,10 +4,11 @@ Every number comes from a summary.json that a run has written; published numbers
 """
 
 import argparse
+import json
 import pathlib
 from typing import Any
 
-from experiments import command_line, summary
+from experiments import command_line, settings, summary
 from experiments.errors import UserError
 from gequi_jax import models
 
@@ -44,8 +45,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Collects finished runs into a table.")
     parser.add_argument("--runs", default="runs", help="a directory with work directories in it, at any depth")
     parser.add_argument("--output", default=str(OUTPUT))
+    parser.add_argument("--record", metavar="RUN", help="keep a finished run for the summaries of others to quote")
     options = parser.parse_args(arguments)
     try:
+        if options.record:
+            print(f"recorded in {record(pathlib.Path(options.record))}")
+            return
         runs = collect(pathlib.Path(options.runs))
         pathlib.Path(options.output).write_text(render(runs))
         print(f"{len(runs)} runs in {options.output}")
@@ -67,6 +72,30 @@ def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     if not runs:
         raise UserError(f"no finished run (no {summary.FILE}) below {str(folder)!r}; name another place with --runs")
     return runs
+
+
+def record(workdir: pathlib.Path) -> pathlib.Path:
+    """Keeps what the summaries of other runs quote of a finished run, with the command that repeats it.
+
+    Raises:
+      UserError: no finished run there.
+    """
+    result = summary.load(workdir)
+    if result is None:
+        raise UserError(f"no finished run (no {summary.FILE}) in {str(workdir)!r}")
+    fields = settings.changes(result["config"], "default")
+    command = " ".join(["python -m experiments.main", *(_flag(name, value) for name, value in fields.items())])
+    path = summary.RECORDED / f"{result['model']}.json"
+    path.parent.mkdir(exist_ok=True)
+    kept = {**summary.comparison(result), "commit": result["environment"]["commit"], "command": command}
+    path.write_text(json.dumps(kept, indent=2) + "\n")
+    return path
+
+
+def _flag(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(_flag(f"{name}.{key}", inner) for key, inner in value.items())
+    return f"--config.{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def render(runs: dict[str, dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from experiments import data, optimizers
+from experiments import command_line, data, optimizers
 from experiments._typing import Config
 from experiments.errors import UserError
 from gequi_jax import models
@@ -109,6 +109,12 @@ def remember(config: Config, workdir: pathlib.Path) -> None:
 def as_plain(config: Config) -> dict[str, Any]:
     """The configuration as JSON would give it back."""
     return json.loads(json.dumps(config.to_dict()))
+
+
+def changes(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields in which a plain configuration differs from a named one."""
+    reference = as_plain(command_line.load_config(name))
+    return {field: value for field, value in config.items() if value != reference.get(field)}
 
 
 def _check_same(mine: dict[str, Any], theirs: dict[str, Any], workdir: pathlib.Path) -> None:

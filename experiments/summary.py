@@ -179,7 +179,7 @@ def recorded(config: Config) -> dict[str, Any] | None:
     if not path.exists():
         return None
     run = json.loads(path.read_text())
-    return run if run["dataset"] == config.dataset else None
+    return run if run["dataset"].startswith(config.dataset) else None
 
 
 def show(result: dict[str, Any], workdir: pathlib.Path) -> None:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from experiments import report
+from experiments import command_line, report, settings, summary, train
 
 
 def result(**fields):
@@ -48,3 +48,20 @@ def test_nothing_to_report(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         report.main([f"--runs={tmp_path}"])
     assert "no finished run" in capsys.readouterr().err
+
+
+def test_a_recorded_run_is_quoted_with_its_command(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "RECORDED", tmp_path / "recorded")
+    tiny_config.model, tiny_config.num_epochs = "tiny_z2", 1
+    result = train.run(tiny_config, tmp_path / "z2")
+    report.main([f"--record={tmp_path / 'z2'}"])
+    tiny_config.model = "tiny"
+    quoted = summary.recorded(tiny_config)
+    assert quoted["test_accuracy"] == result["test_accuracy"]
+    command = quoted["command"].split()
+    assert command[:3] == ["python", "-m", "experiments.main"]
+    assert {"--config.model=tiny_z2", "--config.num_train=70"} <= set(command)
+    again = command_line.parse(command[3:]).config
+    assert settings.as_plain(again) == result["config"]
+    tiny_config.dataset = "rotmnist"
+    assert summary.recorded(tiny_config) is None

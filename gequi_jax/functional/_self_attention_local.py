@@ -56,7 +56,7 @@ def attend_locally(
         """Over all heads of all samples, some at a time."""
         split = jax.tree.map(lambda x: x.reshape(-1, heads_per_step, *x.shape[1:]), per_head)
         out = jax.lax.map(lambda arrays: jax.vmap(function)(*arrays), split)
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+        return jax.tree.map(lambda x: x.reshape(batch * heads, *x.shape[2:]), out)
 
     def forward(query, key, value, position_encoding, pose_encoding, keys):
         arrays = (_heads_first(x) for x in (query, key, value))
@@ -93,8 +93,13 @@ def attend_locally(
 
 def block_sizes(rows: int, heads: int, scores_per_row: int) -> tuple[int, int]:
     """How many rows, and if all of them fit how many heads of all samples, are worked on together."""
-    fitting = max(1, _SCORES_PER_STEP.get(jax.default_backend(), _SCORES_PER_STEP_GPU) // scores_per_row)
+    fitting = scores_per_step() // scores_per_row
     return _largest_divisor(rows, fitting), _largest_divisor(heads, fitting // rows)
+
+
+def scores_per_step() -> int:
+    """How many scores are made at a time on the default backend."""
+    return _SCORES_PER_STEP.get(jax.default_backend(), _SCORES_PER_STEP_GPU)
 
 
 class _Head:
@@ -252,7 +257,7 @@ def _widened(query: Array, *others: Array) -> list[Array]:
 def _heads_first(x: Array) -> Array:
     """`[batch * heads, pose, d, *spatial]` from `[batch, *spatial, pose, heads, d]`."""
     x = jnp.moveaxis(x, (-2, -3, -1), (1, 2, 3))
-    return x.reshape(-1, *x.shape[2:])
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 def _heads_last(x: Array, shape: tuple[int, ...]) -> Array:

@@ -9,7 +9,10 @@ from gequi_jax import models
 
 
 def random_network(name: str, *, gain: float = 1.0, seed: int = 0, **overrides) -> nnx.Module:
-    """A network whose parameters are normal of variance `gain^2 / fan_in`, scales and variances 1, all else 0."""
+    """A network with normal filters of deviation `gain / sqrt(fan)`, scales `gain`, variances 1, and all else 0.
+
+    Attention has a tenth of that, as where it starts.
+    """
     outline = nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides))
     random = np.random.default_rng(seed)
 
@@ -19,7 +22,8 @@ def random_network(name: str, *, gain: float = 1.0, seed: int = 0, **overrides) 
         last = str(path[-2] if str(path[-1]) == ".value" else path[-1])
         if len(leaf.shape) > 1:
             fan = np.prod(leaf.shape[:-1])
-            return jnp.asarray(gain / np.sqrt(fan) * random.normal(size=leaf.shape), leaf.dtype)
+            start = 0.1 if any("attention_params" in str(key) for key in path) else 1.0
+            return jnp.asarray(start * gain / np.sqrt(fan) * random.normal(size=leaf.shape), leaf.dtype)
         ones = any(word in last for word in ("scale", "var"))
         return jnp.full(leaf.shape, (gain if "scale" in last else 1.0) if ones else 0, leaf.dtype)
 

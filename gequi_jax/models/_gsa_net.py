@@ -56,6 +56,7 @@ class GSANet(nnx.Module):
       param_dtype: the type of the parameters.
       kernel_init: initialiser of every linear map, those of the positional encodings among them: by default
         N(0, 2 / fan_in), that of the published code. Biases start at 0.
+      query_init: initialiser of the queries; `kernel_init` by default.
       rngs: the random streams.
 
     Raises:
@@ -92,6 +93,7 @@ class GSANet(nnx.Module):
         epsilon: float = 1e-5,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2.0, "fan_in", "normal"),
+        query_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
         if readout not in READOUTS:
@@ -120,6 +122,7 @@ class GSANet(nnx.Module):
                 "window_mask": window_mask,
                 "position_encoding": position_encoding,
                 "dropout_rate": attention_dropout_rate,
+                "query_init": query_init,
                 **common,
             }
 

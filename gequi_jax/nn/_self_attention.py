@@ -38,6 +38,7 @@ class _SelfAttention(nnx.Module):
         precision: jax.lax.PrecisionLike = None,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
+        query_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
         for argument, value in (("in_features", in_features), ("out_features", out_features), ("num_heads", num_heads)):
@@ -77,7 +78,8 @@ class _SelfAttention(nnx.Module):
             rngs=rngs,
         )
         heads = (num_heads, qkv_features)
-        self.query = nnx.LinearGeneral(in_features, heads, **projection)
+        query_init = kernel_init if query_init is None else query_init
+        self.query = nnx.LinearGeneral(in_features, heads, **{**projection, "kernel_init": query_init})
         self.key = nnx.LinearGeneral(in_features, heads, **projection)
         self.value = nnx.LinearGeneral(in_features, heads, **projection)
         self.out = nnx.LinearGeneral(heads, out_features, axis=(-2, -1), **projection)
@@ -144,6 +146,7 @@ class LiftingSelfAttention(_SelfAttention):
       param_dtype: the type of the parameters.
       precision: of the projections, as in `jax.lax.dot_general`.
       kernel_init, bias_init: initialisers of the projections.
+      query_init: initialiser of the query in place of `kernel_init`: a smaller one starts with softer attention.
       rngs: the random streams; "dropout" is used in training.
 
     Raises:

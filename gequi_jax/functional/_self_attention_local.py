@@ -18,7 +18,7 @@ import numpy as np
 
 from gequi_jax._typing import Array
 from gequi_jax.functional import _self_attention_stages as stages
-from gequi_jax.functional._self_attention_reference import drop, local_dropout_keys
+from gequi_jax.functional._self_attention_reference import drop, local_dropout_keys, wide_type
 
 # Scores of one output pose in one step: a CPU wants them in its cache, an accelerator wants to be filled.
 _SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**25}
@@ -250,8 +250,7 @@ def _add_rows(total: Array, rows: Array, first_row: Array) -> Array:
 
 
 def _widened(query: Array, *others: Array) -> list[Array]:
-    wide = jnp.promote_types(query.dtype, jnp.float32)
-    return [x.astype(wide) for x in (query, *others)]
+    return [x.astype(wide_type(query)) for x in (query, *others)]
 
 
 def _heads_first(x: Array) -> Array:

@@ -156,7 +156,7 @@ def attend(
     """
     key_axes = "pjmhd" if key.ndim == 5 else "jmhd"
     place_axes = "gjd" if position_encoding.ndim == 3 else "gpjd"
-    wide = jnp.promote_types(query.dtype, jnp.float32)
+    wide = wide_type(query)
 
     def scores_of(equation, *operands):
         return jnp.einsum(equation, *operands, preferred_element_type=wide)
@@ -174,12 +174,17 @@ def attend(
     # A query without a single valid key has only scores of -inf: its weights become 0, not NaN.
     weights = jnp.exp(scores - jnp.where(jnp.isfinite(largest), largest, 0.0))
     total = weights.sum(axis=-1, keepdims=True)
-    attention = (weights / jnp.maximum(total, jnp.finfo(wide).tiny)).sum(axis=3)
+    attention = (weights / jnp.where(total > 0, total, 1.0)).sum(axis=3)
     attention = attention.reshape(*attention.shape[:-1], poses, keys)  # [p, h, g, m, j]
     if kept is not None:
         attention = scale_kept(attention, kept, dropout_rate)
     out = jnp.einsum(f"phgmj,{key_axes}->pghd", attention.astype(value.dtype), value, preferred_element_type=wide)
     return out.astype(value.dtype)
+
+
+def wide_type(x: Array) -> jnp.dtype:
+    """The type of the scores and the softmax: float32, or that of the array where it is wider."""
+    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
 def local_dropout_keys(dropout_key: Array, batch: int, heads: int, group: int, rows: int) -> Array:

@@ -123,7 +123,7 @@ def exponentials(scores: Array, largest: Array) -> Array:
 def inverse_of_total(weights: Array) -> Array:
     """1 / the sum over all keys, `[a, p]`."""
     total = weights.sum(axis=(0, 1))
-    return 1.0 / jnp.maximum(total, jnp.finfo(total.dtype).tiny)
+    return 1.0 / jnp.where(total > 0, total, 1.0)
 
 
 @_stage

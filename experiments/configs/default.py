@@ -40,7 +40,7 @@ def get_config() -> Config:
     config.num_test = 0
 
     # Names of experiments.data.NORMALIZATIONS and AUGMENTATIONS.
-    config.normalization = "unit_range"
+    config.normalization = "digits"
     config.augmentation = ("random_rotation",)
 
     config.batch_size = 16

@@ -42,7 +42,8 @@ def _standardized(mean: Sequence[float], deviation: Sequence[float]) -> Callable
 NORMALIZATIONS: Mapping[str, Callable[[Images], Images]] = {
     "unit_range": unit_range,
     "symmetric_range": symmetric_range,
-    # Mean and standard deviation of the training pixels of MNIST and of CIFAR-10.
+    # Mean and standard deviation of the pixels of scikit-learn's digits, of MNIST and of CIFAR-10.
+    "digits": _standardized((0.3053,), (0.3760,)),
     "mnist": _standardized((0.1307,), (0.3081,)),
     "cifar10": _standardized((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
 }

@@ -39,6 +39,7 @@ class GSANet(nnx.Module):
       pool_after: the blocks (counted from 0) followed by max pooling of 2 positions along each axis.
       pool_lifting: the same after the lifting layer.
       normalize_between: LN and swish after each block.
+      block: the constructor of the blocks; `PreNormSelfAttentionBlock` trains in fewer steps than the paper's.
       num_heads: heads of every attention layer.
       qkv_features: features of each head; half of the layer's output channels by default.
       window_size: the side of the windows, or None for global attention.
@@ -56,7 +57,7 @@ class GSANet(nnx.Module):
       param_dtype: the type of the parameters.
       kernel_init: initialiser of every linear map, those of the positional encodings among them: by default
         N(0, 2 / fan_in), that of the published code. Biases start at 0.
-      query_init: initialiser of the queries; `kernel_init` by default.
+      query_init, query_bias_init: initialisers of the queries and their biases; `kernel_init` and 0 by default.
       rngs: the random streams.
 
     Raises:
@@ -78,6 +79,7 @@ class GSANet(nnx.Module):
         pool_after: Sequence[int] = (),
         pool_lifting: bool = False,
         normalize_between: bool = False,
+        block: Callable[..., nnx.Module] = GroupSelfAttentionBlock,
         num_heads: int = 9,
         qkv_features: int | None = None,
         window_size: int | None = 5,
@@ -94,6 +96,7 @@ class GSANet(nnx.Module):
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2.0, "fan_in", "normal"),
         query_init: nnx.Initializer | None = None,
+        query_bias_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
         if readout not in READOUTS:
@@ -123,6 +126,7 @@ class GSANet(nnx.Module):
                 "position_encoding": position_encoding,
                 "dropout_rate": attention_dropout_rate,
                 "query_init": query_init,
+                "query_bias_init": query_bias_init,
                 **common,
             }
 
@@ -139,7 +143,7 @@ class GSANet(nnx.Module):
         )
         self.norm = LayerNorm(features, **norm)
         self.blocks = nnx.List(
-            GroupSelfAttentionBlock(
+            block(
                 into,
                 out,
                 attention=functools.partial(GroupSelfAttention, pose_index=pose_index, **attention(out, window)),

@@ -6,6 +6,7 @@
 from gequi_jax.nn._attentive_conv import AttentiveGroupConv as AttentiveGroupConv
 from gequi_jax.nn._attentive_conv import AttentiveLiftingConv as AttentiveLiftingConv
 from gequi_jax.nn._blocks import GroupSelfAttentionBlock as GroupSelfAttentionBlock
+from gequi_jax.nn._blocks import PreNormSelfAttentionBlock as PreNormSelfAttentionBlock
 from gequi_jax.nn._conv import GroupConv as GroupConv
 from gequi_jax.nn._conv import LiftingConv as LiftingConv
 from gequi_jax.nn._dilation_attention import GroupDilationSelfAttention as GroupDilationSelfAttention

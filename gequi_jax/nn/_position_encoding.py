@@ -24,6 +24,7 @@ class CoordinateMLP(nnx.Module):
       epsilon: added to the variance inside the normalisation. With the published 1e-12 the encoding is a function of the
         sign of t alone while b_1 is 0, as it is at first; a larger one, or a `bias_init` other than 0, makes it smooth
         from the start.
+      initial_scale: a factor on the initial W_2: attention that starts sharp instead of nearly uniform learns faster.
       param_dtype: the type of the parameters.
       kernel_init: initialiser of W_1 and W_2.
       bias_init: initialiser of b_1 and b_2.
@@ -42,6 +43,7 @@ class CoordinateMLP(nnx.Module):
         dim: int,
         hidden_features: int = 16,
         epsilon: float = 1e-12,
+        initial_scale: float = 1.0,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
@@ -50,13 +52,17 @@ class CoordinateMLP(nnx.Module):
         per_coordinate = _features_per_coordinate(features, dim)
         options = {"param_dtype": param_dtype, "rngs": rngs}
         linear = {"kernel_init": kernel_init, "bias_init": bias_init, **options}
+
+        def scaled_init(*arguments):
+            return initial_scale * kernel_init(*arguments)
+
         self.features = per_coordinate * dim
         self.coordinates = nnx.List(
             nnx.Sequential(
                 nnx.Linear(1, hidden_features, **linear),
                 nnx.LayerNorm(hidden_features, epsilon=epsilon, use_fast_variance=False, **options),
                 nnx.swish,
-                nnx.Linear(hidden_features, per_coordinate, **linear),
+                nnx.Linear(hidden_features, per_coordinate, **{**linear, "kernel_init": scaled_init}),
             )
             for _ in range(dim)
         )

@@ -39,6 +39,7 @@ class _SelfAttention(nnx.Module):
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
         query_init: nnx.Initializer | None = None,
+        query_bias_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
         for argument, value in (("in_features", in_features), ("out_features", out_features), ("num_heads", num_heads)):
@@ -78,8 +79,8 @@ class _SelfAttention(nnx.Module):
             rngs=rngs,
         )
         heads = (num_heads, qkv_features)
-        query_init = kernel_init if query_init is None else query_init
-        self.query = nnx.LinearGeneral(in_features, heads, **{**projection, "kernel_init": query_init})
+        query = {"kernel_init": query_init or kernel_init, "bias_init": query_bias_init or bias_init}
+        self.query = nnx.LinearGeneral(in_features, heads, **{**projection, **query})
         self.key = nnx.LinearGeneral(in_features, heads, **projection)
         self.value = nnx.LinearGeneral(in_features, heads, **projection)
         self.out = nnx.LinearGeneral(heads, out_features, axis=(-2, -1), **projection)
@@ -147,6 +148,8 @@ class LiftingSelfAttention(_SelfAttention):
       precision: of the projections, as in `jax.lax.dot_general`.
       kernel_init, bias_init: initialisers of the projections.
       query_init: initialiser of the query in place of `kernel_init`: a smaller one starts with softer attention.
+      query_bias_init: initialiser of the query's bias in place of `bias_init`: with one that is not 0 every head looks in
+        a direction of its own from the start, also where the content says nothing.
       rngs: the random streams; "dropout" is used in training.
 
     Raises:

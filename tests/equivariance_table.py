@@ -43,7 +43,16 @@ def _batch_norm(group, rngs, param_dtype):
 
 def _block(group, rngs, param_dtype):
     attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
-    return nn.GroupSelfAttentionBlock(3, 4, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs)
+    return nn.GroupSelfAttentionBlock(
+        3, 4, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs
+    )
+
+
+def _pre_norm_block(group, rngs, param_dtype):
+    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
+    return nn.PreNormSelfAttentionBlock(
+        3, 3, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs
+    )
 
 
 def _function(function, **options):
@@ -75,6 +84,7 @@ LAYERS = [
     ),
     Row("group_self_attention_global", _layer(nn.GroupSelfAttention, 3, 4, **_attention)),
     Row("group_self_attention_block", _block),
+    Row("pre_norm_self_attention_block", _pre_norm_block),
     Row("layer_norm", _layer(nn.LayerNorm, 3)),
     Row("batch_norm", _batch_norm),
     Row("group_pool", _function(functional.group_pool), output="grid"),

@@ -1,4 +1,4 @@
-"""R4 self-attention on scikit-learn's digits: 1,797 real images that come with that package, nothing to download.
+"""Attentive p4 group convolutions on scikit-learn's digits: 1,797 real images that come with it, nothing to download.
 
 The digits are split into train, validation and test before any rotation. Training images are turned by a fresh random
 angle every time they are seen, validation and test images once by fixed random angles.
@@ -21,12 +21,12 @@ def get_config() -> Config:
     config.num_seeds = 1
 
     # A name of gequi_jax.models.list_models(), and keyword arguments that create_model passes on to it.
-    config.model = "digits_r4_sa"
+    config.model = "digits_alpha_f_p4_cnn"
     config.model_overrides = ml_collections.ConfigDict()
 
     # The network of the same shape without the group. compare_z2 trains it too; the summary otherwise quotes a recorded
     # run of it, where there is one.
-    config.z2_model = "digits_z2_sa"
+    config.z2_model = "digits_alpha_f_z2_cnn"
     config.compare_z2 = False
 
     # Data: a name of experiments.data.DATASETS. The split depends on data_seed alone, never on seed. num_train and

@@ -1,12 +1,9 @@
 """The GSA-Nets of the paper's tables, at the paper's sizes."""
 
-from functools import partial
-
 from flax import nnx
 
 from gequi_jax.models._family import Family
 from gequi_jax.models._gsa_net import GSANet
-from gequi_jax.nn import CoordinateMLP, PreNormSelfAttentionBlock
 
 _PAPER = "Romero & Cordonnier (2021)"
 
@@ -24,11 +21,6 @@ FAMILIES = (
             "window_size": 3,
             "attention_dropout_rate": 0.0,
             "value_dropout_rate": 0.0,
-            "readout": "mean_then_max",
-            "block": PreNormSelfAttentionBlock,
-            # A few hundred steps are too few to sharpen attention that starts uniform.
-            "position_encoding": partial(CoordinateMLP, initial_scale=10.0),
-            "query_bias_init": nnx.initializers.normal(2.0),
         },
         paper=_PAPER,
         table=None,

@@ -59,7 +59,7 @@ MISTAKES = [
     (["--config.num_validation=1437"], "the split is empty"),
     (["--config.decay_epochs=one"], "decay_epochs must be positive numbers"),
     (["--config.model=digits_r4_s"], "did you mean digits_r4_sa"),
-    (["--config.model_overrides.no_such_argument=1"], "digits_r4_sa cannot be built"),
+    (["--config.model_overrides.no_such_argument=1"], "digits_alpha_f_p4_cnn cannot be built"),
     (["--config.dataset=digit"], "dataset='digit' is not known; did you mean digits"),
     (["--config.dataset=rotmnist", "--config.data_dir=nowhere"], "nowhere"),
     (["--config.dataset=cifar10", "--config.data_dir=nowhere"], "experiments.data.prepare cifar10"),

@@ -245,8 +245,8 @@ def test_a_set_that_is_not_prepared_comes_with_its_command(tmp_path):
     ("fields", "shape", "classes", "message"),
     [
         ({"dataset": "digit"}, (8, 8, 1), 10, "did you mean digits"),
-        ({}, (28, 28, 1), 10, r"are \[8, 8, 1\], digits_r4_sa expects \[28, 28, 1\]"),
-        ({}, (8, 8, 1), 2, "has 10 classes, digits_r4_sa tells 2 apart"),
+        ({}, (28, 28, 1), 10, r"are \[8, 8, 1\], digits_alpha_f_p4_cnn expects \[28, 28, 1\]"),
+        ({}, (8, 8, 1), 2, "has 10 classes, digits_alpha_f_p4_cnn tells 2 apart"),
         ({"num_train": 5000}, (8, 8, 1), 10, "1257 examples, 5000 were asked for"),
     ],
 )

@@ -14,7 +14,8 @@ import numpy as np
 
 from gequi_jax._typing import Array, FeatureMap, Float, Int
 from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.functional._conv import convolution_axes, group_conv, lifting_conv, resolve_padding
+from gequi_jax.functional._attentive_shifts import correlate_each
+from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding
 from gequi_jax.groups import FiniteGroup
 
 Responses = Float[Array, "batch *spatial out_group in_poses channels"]
@@ -116,22 +117,16 @@ def spatial_attention(
         bank = transform_group_kernel(kernel[..., None], group=group)
     else:
         bank = transform_kernel(kernel[..., 0, :, None], group=group)[..., None, :, :]
-    # [out_group, *window, in_poses, statistics, 1] -> [*window, statistics, out_group * in_poses]
-    filters = jnp.moveaxis(bank[..., 0], 0, -3)
-    filters = jnp.moveaxis(filters.reshape(*filters.shape[:-3], -1, filters.shape[-1]), -1, -2)
-    merged = pooled.reshape(*pooled.shape[: 1 + group.dim], -1)
-    scores = jax.lax.conv_general_dilated(
-        merged,
-        filters,
-        window_strides=(1,) * group.dim,
-        padding=resolve_padding(
-            merged.shape[1:-1], filters.shape[:-2], strides=1, padding="SAME", kernel_dilation=kernel_dilation
-        ),
-        rhs_dilation=(kernel_dilation,) * group.dim,
-        dimension_numbers=convolution_axes(group.dim),
-        feature_group_count=group.order * poses,
+    filters = jnp.moveaxis(bank[..., 0], 0, group.dim)  # [*window, out_group, in_poses, statistics]
+    pads = resolve_padding(
+        pooled.shape[1 : 1 + group.dim],
+        filters.shape[: group.dim],
+        strides=1,
+        padding="SAME",
+        kernel_dilation=kernel_dilation,
     )
-    return jax.nn.sigmoid(scores).reshape(*responses.shape[:-1], 1)
+    scores = correlate_each(pooled, filters, dim=group.dim, strides=1, pads=pads, kernel_dilation=kernel_dilation)
+    return jax.nn.sigmoid(scores.sum(axis=-1, keepdims=True))
 
 
 def input_channel_attention(

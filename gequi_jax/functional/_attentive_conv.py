@@ -19,12 +19,12 @@ from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.actions._feature_maps import check_group_axis
 from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.functional._attentive_operators import Maps, as_maps
-from gequi_jax.functional._conv import convolution_axes, group_conv, lifting_conv, resolve_padding, transformed_bank
+from gequi_jax.functional._attentive_shifts import correlate_each
+from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding, transformed_bank
 from gequi_jax.groups import FiniteGroup
 
-# The responses of one block, in bytes: a CPU gains nothing from larger ones, a GPU wants them.
-_BLOCK_BYTES = {"cpu": 2**26}
-_DEFAULT_BLOCK_BYTES = 2**29
+# The responses of one block on an accelerator, in bytes. A CPU gains nothing from more than one channel.
+_BLOCK_BYTES = 2**29
 
 
 def attentive_lifting_conv(
@@ -59,10 +59,11 @@ def attentive_lifting_conv(
       attention: the operator, such as `ChannelAttention` or a function of `(signal, params, *, group)`; in its signal
         the axis of input poses has size 1. Its attribute `attends_to`, "responses" where it has none, chooses the signal.
       residual: multiply by 1 - alpha (section 3.3); otherwise by alpha.
-      strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision: as in `lifting_conv`.
+      strides, padding, kernel_dilation, window_mask, allow_inequivariant: as in `lifting_conv`.
       block_size: output channels worked on at once; the rest wait, and all are computed again in the backward pass.
         `out_features` or more is the direct form, without either. Chosen from the shapes by default.
       return_maps: also return the maps alpha.
+      precision: of the convolution after attention to the input, as in `lifting_conv`. Responses have no matrix product.
 
     Returns:
       Feature maps `[batch, *spatial, group, out_features]`. With `return_maps` also the tuple of maps of the operator:
@@ -81,11 +82,12 @@ def attentive_lifting_conv(
         "padding": padding,
         "kernel_dilation": kernel_dilation,
         "allow_inequivariant": allow_inequivariant,
-        "precision": precision,
     }
     if _attends_to_input(attention):
         modulated, maps = _modulated(x[..., None, :], attention, attention_params, group, residual)
-        y = lifting_conv(modulated[..., 0, :], kernel, group=group, window_mask=window_mask, **conv)
+        y = lifting_conv(
+            modulated[..., 0, :], kernel, group=group, window_mask=window_mask, precision=precision, **conv
+        )
         return (y, maps) if return_maps else y
     bank = transformed_bank(transform_kernel, kernel, group, window_mask)[..., None, :, :]
     return _attended(
@@ -121,7 +123,7 @@ def attentive_group_conv(
       kernel: the filter `[*window, group, in_features, out_features]`.
       attention_params, group, attention, residual, block_size, return_maps: as in `attentive_lifting_conv`, with |H|
         input poses.
-      strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision: as in `group_conv`.
+      strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision: as there.
 
     Returns:
       Feature maps `[batch, *spatial, group, out_features]`. With `return_maps` also the tuple of maps of the operator:
@@ -141,11 +143,10 @@ def attentive_group_conv(
         "padding": padding,
         "kernel_dilation": kernel_dilation,
         "allow_inequivariant": allow_inequivariant,
-        "precision": precision,
     }
     if _attends_to_input(attention):
         modulated, maps = _modulated(x, attention, attention_params, group, residual)
-        y = group_conv(modulated, kernel, group=group, window_mask=window_mask, **conv)
+        y = group_conv(modulated, kernel, group=group, window_mask=window_mask, precision=precision, **conv)
         return (y, maps) if return_maps else y
     bank = transformed_bank(transform_group_kernel, kernel, group, window_mask)
     return _attended(x, bank, attention_params, group, attention, residual, block_size, return_maps, **conv)
@@ -182,8 +183,11 @@ def _attended(
         block_size = _block_size(jax.eval_shape(functools.partial(_responses, group=group, **conv), x, bank[..., 0]))
     elif not isinstance(block_size, int) or block_size < 1:
         raise ValueError(f"block_size: expected a positive number of output channels, or None; got {block_size!r}.")
-    if block_size >= out_features:
+    if block_size >= out_features > 1:
         y, maps = jax.vmap(one_channel)(channels)
+    elif block_size == 1:
+        # Without the axis of a block: XLA is slow on the CPU with arrays of one rank more.
+        y, maps = jax.lax.map(jax.checkpoint(one_channel), channels)
     else:
         y, maps = jax.lax.map(jax.checkpoint(one_channel), channels, batch_size=block_size)
     y = jnp.moveaxis(y, 0, -1)
@@ -199,33 +203,21 @@ def _responses(
     padding: str | int,
     kernel_dilation: int,
     allow_inequivariant: bool,
-    precision: jax.lax.PrecisionLike,
 ) -> Float[Array, "batch *spatial out_group in_poses in_features"]:
     """The convolution of every input channel and pose with one output channel, before all sums (Eq. 16)."""
     dim = group.dim
-    poses, features = x.shape[-2:]
-    window_shape = kernel.shape[1 : 1 + dim]
-    # One group of filters for each input channel and pose, and in it one filter for each output pose.
-    filters = jnp.moveaxis(kernel, 0, -1).reshape(*window_shape, 1, -1)
-    responses = jax.lax.conv_general_dilated(
-        x.reshape(*x.shape[:-2], -1),
-        filters,
-        window_strides=(strides,) * dim,
-        padding=resolve_padding(
-            x.shape[1 : 1 + dim],
-            window_shape,
-            strides=strides,
-            padding=padding,
-            kernel_dilation=kernel_dilation,
-            allow_inequivariant=allow_inequivariant,
-        ),
-        rhs_dilation=(kernel_dilation,) * dim,
-        dimension_numbers=convolution_axes(dim),
-        feature_group_count=poses * features,
-        precision=precision,
+    pads = resolve_padding(
+        x.shape[1 : 1 + dim],
+        kernel.shape[1 : 1 + dim],
+        strides=strides,
+        padding=padding,
+        kernel_dilation=kernel_dilation,
+        allow_inequivariant=allow_inequivariant,
     )
-    responses = responses.reshape(*responses.shape[:-1], poses, features, group.order)
-    return jnp.moveaxis(responses, -1, -3)
+    filters = jnp.moveaxis(kernel, 0, dim)  # [*window, out_group, in_poses, in_features]
+    return correlate_each(
+        x[..., None, :, :], filters, dim=dim, strides=strides, pads=pads, kernel_dilation=kernel_dilation
+    )
 
 
 def _modulated(signal: Array, attention: Callable, params: Any, group: FiniteGroup, residual: bool):
@@ -245,8 +237,9 @@ def _modulated(signal: Array, attention: Callable, params: Any, group: FiniteGro
 
 def _block_size(responses: jax.ShapeDtypeStruct) -> int:
     """As many output channels as the responses of a block may take, and at least one."""
-    size = math.prod(responses.shape) * responses.dtype.itemsize
-    return max(1, _BLOCK_BYTES.get(jax.default_backend(), _DEFAULT_BLOCK_BYTES) // max(1, size))
+    if jax.default_backend() == "cpu":
+        return 1
+    return max(1, _BLOCK_BYTES // max(1, math.prod(responses.shape) * responses.dtype.itemsize))
 
 
 def _attends_to_input(attention: Callable) -> bool:

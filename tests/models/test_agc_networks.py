@@ -105,7 +105,20 @@ def test_published_networks_are_invariant_as_they_are_initialised(name):
     for mode in ("train", "eval"):
         set_mode(model, mode)
         errors = equivariance_errors(called(model), x, group=info.group, output="invariant")
+        print(f"{name} {mode}: {errors.max():.1e}")
         assert errors.max() < 1e-5, mode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10_p4_all_cnn", "cifar10_p4m_resnet44"])
+def test_published_strided_networks_are_not_invariant(name):
+    for downsampling in ("pool", "stride"):
+        model = random_network(name, downsampling=downsampling)
+        model.eval()
+        x = jax.random.normal(jax.random.key(1), (2, *models.model_info(name).input_shape))
+        errors = equivariance_errors(called(model), x, group=model.group, output="invariant")
+        print(f"{name} {downsampling}: {errors.max():.1e}")
+        assert (errors.max() < 1e-5) == (downsampling == "pool")
 
 
 @pytest.mark.parametrize(

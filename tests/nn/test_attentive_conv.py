@@ -70,7 +70,18 @@ def test_a_cyclic_roll_of_the_matrices_is_not_the_action_of_d4():
     for group, broken in ((C4, False), (D4, True)):
         _, call, _ = build(False, group, attention)
         errors = equivariance_errors(call, images(False, group), group=group, input="feature_map")
+        print(f"channel attention by cyclic rolls, {group.name}: {errors.max():.1e}")
         assert (errors.max() > 1e-4) == broken
+
+
+def test_a_stride_that_leaves_an_odd_residue_breaks_a_layer():
+    for side, broken in ((9, False), (8, True)):
+        layer = GroupConv(3, 2, 3, group=C4, strides=2, allow_inequivariant=True, rngs=nnx.Rngs(0))
+        errors = equivariance_errors(
+            jax.jit(lambda x, layer=layer: layer(x)), images(False, C4, side), group=C4, input="feature_map"
+        )
+        print(f"stride 2 on a side of {side}: {errors.max():.1e}")
+        assert (errors.max() > 0.1) == broken
 
 
 @pytest.mark.parametrize("group", [cyclic_group(8), dihedral_group(8)], ids=families.name)

@@ -32,6 +32,7 @@ POSITIVE = (
     "num_epochs",
     "learning_rate",
     "num_validation",
+    "downscale",
     "equivariance_images",
 )
 NOT_NEGATIVE = (
@@ -86,24 +87,35 @@ def validate(config: Config) -> None:
     _check_name("precision", config.precision, PRECISIONS)
 
 
-def remember(config: Config, workdir: pathlib.Path) -> None:
-    """Writes config.json into the work directory, or compares with the one that is there.
+def check_continues(config: Config, workdir: pathlib.Path) -> None:
+    """Compares with the configuration that a work directory remembers, where there is one.
 
     Raises:
-      UserError: the directory belongs to a run with another configuration, or cannot be written.
+      UserError: the directory belongs to a run with another configuration.
     """
     path = workdir / "config.json"
-    mine = as_plain(config)
     try:
         if path.exists():
-            _check_same(mine, json.loads(path.read_text()), workdir)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        temporary.replace(path)
+            _check_same(as_plain(config), json.loads(path.read_text()), workdir)
     except OSError as error:
         raise UserError(f"work directory {workdir} cannot be used ({error.strerror}); choose another") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is no JSON ({error}); choose another --workdir or remove this one") from error
+
+
+def remember(config: Config, workdir: pathlib.Path) -> None:
+    """Writes config.json into the work directory; from here on it belongs to this run.
+
+    Raises:
+      UserError: the directory cannot be written.
+    """
+    path = workdir / "config.json"
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(json.dumps(as_plain(config), indent=2) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"work directory {workdir} cannot be used ({error.strerror}); choose another") from error
 
 
 def as_plain(config: Config) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     first = jax.process_index() == 0
     with locking.locked(workdir) if first else nullcontext():
         if first:
-            settings.remember(config, workdir)
+            settings.check_continues(config, workdir)
         finished = summary.load(workdir)
         if finished and finished["epochs"] == config.num_epochs:
             result: dict[str, Any] | None = finished
@@ -78,6 +78,9 @@ def _train(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
+    # Only now: a run that could not even start leaves nothing behind that would refuse the next one.
+    if jax.process_index() == 0:
+        settings.remember(config, workdir)
     with ExitStack() as stack:
         checkpoints = Checkpoints(workdir, layout)
         stack.callback(checkpoints.close)

@@ -6,6 +6,9 @@ import pytest
 jax.config.update("jax_default_matmul_precision", "highest")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Every new shape of random numbers is a program of its own, and JAX's default generator takes seconds to compile on a
+# CPU; most of the time of this suite went there. This one takes a fifth. What is tested depends on neither.
+jax.config.update("jax_default_prng_impl", "rbg")
 
 
 @pytest.fixture

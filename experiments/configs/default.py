@@ -32,14 +32,15 @@ def get_config() -> Config:
     config.compare_z2 = False
 
     # Data: a name of experiments.data.DATASETS. The split depends on data_seed alone, never on seed. num_train and
-    # num_test cut the splits down (0: all of it). For images of another size than the network was published for:
-    # --config.model_overrides.input_shape=(ROWS,COLUMNS,CHANNELS).
+    # num_test cut the splits down (0: all of it); downscale averages squares of pixels of that side (1: off). For images
+    # of another size than the network was published for: --config.model_overrides.input_shape=(ROWS,COLUMNS,CHANNELS).
     config.dataset = "digits"
     config.data_dir = "data"
     config.data_seed = 0
     config.num_train = 0
     config.num_validation = 180
     config.num_test = 0
+    config.downscale = 1
 
     # Names of experiments.data.NORMALIZATIONS and AUGMENTATIONS.
     config.normalization = "digits"

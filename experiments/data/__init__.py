@@ -1,5 +1,6 @@
 """Labelled images, split into train, validation and test, as deterministic and resumable batches."""
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,7 @@ from experiments.data._rotation import rotate_images as rotate_images
 from experiments.data._rotmnist import load_rotmnist as load_rotmnist
 from experiments.data._sources import ArraySource as ArraySource
 from experiments.data._sources import Dataset as Dataset
+from experiments.data._sources import Downscaled as Downscaled
 from experiments.data._sources import Source as Source
 from experiments.data._sources import Subset as Subset
 from experiments.data._sources import take as take
@@ -41,7 +43,7 @@ def load_dataset(config: Config, *, image_shape: tuple[int, ...], num_classes: i
     """Loads the data set that a configuration names.
 
     Args:
-      config: its fields dataset, data_dir, data_seed, num_train, num_validation and num_test.
+      config: its fields dataset, data_dir, data_seed, downscale, num_train, num_validation and num_test.
       image_shape: rows, columns and channels that the network expects.
       num_classes: classes that the network tells apart.
 
@@ -57,6 +59,8 @@ def load_dataset(config: Config, *, image_shape: tuple[int, ...], num_classes: i
         near = difflib.get_close_matches(config.dataset, DATASETS, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(f"no data set {config.dataset!r}{hint}; expected one of {', '.join([*DATASETS, GENERATED])}")
+    if config.downscale > 1:
+        dataset = _downscaled(dataset, config.downscale)
     if dataset.image_shape != tuple(image_shape):
         raise UserError(
             f"images of {dataset.name} are {list(dataset.image_shape)}, {config.model} expects {list(image_shape)} "
@@ -70,4 +74,17 @@ def load_dataset(config: Config, *, image_shape: tuple[int, ...], num_classes: i
         dataset.validation,
         lambda: take(dataset.test(), config.num_test, name=f"{dataset.name}, test"),
         dataset.num_classes,
+    )
+
+
+def _downscaled(dataset: Dataset, factor: int) -> Dataset:
+    def smaller(source: Source) -> Source:
+        return Downscaled(source, factor, name=dataset.name)
+
+    return dataclasses.replace(
+        dataset,
+        name=f"{dataset.name}, downscaled {factor}x",
+        train=smaller(dataset.train),
+        validation=smaller(dataset.validation),
+        test=lambda: smaller(dataset.test()),
     )

@@ -101,6 +101,42 @@ class Subset:
         return self.source.fetch(self.indices[indices])
 
 
+class Downscaled:
+    """The images of another source, each pixel the mean of a square of theirs.
+
+    Args:
+      source: images whose sides are multiples of `factor`, so that the squares turn and mirror with the image.
+      factor: side of the square.
+      name: what messages call it.
+
+    Raises:
+      UserError: sides that the factor does not divide.
+    """
+
+    def __init__(self, source: Source, factor: int, *, name: str = "data"):
+        rows, columns, _ = source.fetch(np.arange(1))["image"].shape[1:]
+        if rows % factor or columns % factor:
+            raise UserError(
+                f"{name}: downscale={factor} does not divide images of {rows}x{columns}; "
+                "it would break their symmetry; choose a divisor of both sides"
+            )
+        self.source = source
+        self.factor = factor
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def fetch(self, indices: np.ndarray) -> Batch:
+        """Averages what the source fetches, as floats in [0, 1]."""
+        batch = self.source.fetch(indices)
+        n, rows, columns, channels = batch["image"].shape
+        squares = batch["image"].reshape(
+            n, rows // self.factor, self.factor, columns // self.factor, self.factor, channels
+        )
+        scale = np.float32(255 if squares.dtype == np.uint8 else 1)
+        return {**batch, "image": squares.mean((2, 4), dtype=np.float32) / scale}
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Three splits. The test split is a function, so that nothing reads it before the end."""

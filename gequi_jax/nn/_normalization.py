@@ -84,6 +84,10 @@ class BatchNorm(nnx.BatchNorm):
             use_fast_variance=False,
             rngs=rngs,
         )
+        # Flax keeps the running statistics in float32 whatever the type of the parameters.
+        statistics_dtype = jnp.promote_types(param_dtype, jnp.float32)
+        self.mean = nnx.BatchStat(jnp.zeros(num_features, statistics_dtype))
+        self.var = nnx.BatchStat(jnp.ones(num_features, statistics_dtype))
 
     def __call__(self, x: Array) -> Array:
         """Maps images or feature maps to normalised ones of the same shape."""

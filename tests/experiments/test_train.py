@@ -151,6 +151,14 @@ def test_another_configuration_is_refused_and_nothing_overwritten(tiny_config, t
     }
 
 
+def test_a_run_that_could_not_start_leaves_the_work_directory_free(tiny_config, tmp_path):
+    missing = tiny_config.copy_and_resolve_references()
+    missing.dataset, missing.data_dir = "npz", str(tmp_path / "nowhere.npz")
+    with pytest.raises(UserError, match="no file"):
+        train.run(missing, tmp_path / "run")
+    assert train.run(tiny_config, tmp_path / "run")
+
+
 def test_a_checkpoint_of_another_network_is_refused(tiny_config, tmp_path, monkeypatch):
     tiny_config.model_overrides.features = 4
     run_until(6, tiny_config, tmp_path, monkeypatch)

@@ -274,3 +274,18 @@ def test_rotated_mnist_is_prepared_and_read_through_tfds_without_tensorflow(tmp_
 
     assert as_set(prepared.test()) == as_set(regenerated)
     assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_downscaled_images_are_means_of_squares_and_turn_with_the_image(dtype):
+    images = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 2)).astype(dtype)
+    images = images if dtype == np.uint8 else images / np.float32(255)
+    labels = np.arange(3)
+    small, _ = all_examples(data.Downscaled(data.ArraySource(images, labels), 2))
+    scale = 255 if dtype == np.uint8 else 1
+    assert small.shape == (3, 3, 3, 2)
+    np.testing.assert_allclose(small[1, 2, 0], images[1, 4:6, 0:2].reshape(4, 2).mean(0) / scale, rtol=1e-6)
+    turned, _ = all_examples(data.Downscaled(data.ArraySource(np.rot90(images, axes=(1, 2)), labels), 2))
+    np.testing.assert_allclose(turned, np.rot90(small, axes=(1, 2)), rtol=1e-6)
+    with pytest.raises(UserError, match="downscale=4 does not divide images of 6x6"):
+        data.Downscaled(data.ArraySource(images, labels), 4)

@@ -261,7 +261,8 @@ def _layers(operator, key, in_features, in_poses, dtype):
     if hidden < 1:
         raise ValueError(f"hidden_features: expected a positive integer; got {hidden!r}.")
     # What the published layers have, by PyTorch's rule for their arrays: uniform, of variance 1 / (3 fan), where the fan
-    # of layers for responses counts hidden units, channels and poses alike.
+    # of layers for responses counts hidden units, channels and poses alike. That makes those small enough; the last layer
+    # for an input starts at a tenth.
     on_responses = operator.attends_to == "responses"
     fans = (hidden * in_features,) * 2 if on_responses else (in_features, hidden)
     shapes = ((in_poses, in_features, hidden), (in_poses, hidden, in_features))

@@ -13,7 +13,7 @@ import numpy as np
 from gequi_jax._typing import Array, Float
 
 # Up to so many shifted copies are written out, which XLA makes one loop over the output; more are worked through in turn.
-# On a CPU that saves no time, and twice the memory in the backward pass.
+# On a CPU, writing them out saves no time and takes twice the memory in the backward pass.
 _WRITTEN_OUT = {"cpu": 1}
 _DEFAULT_WRITTEN_OUT = 16
 

@@ -4,7 +4,7 @@ The figures of Tab. 2 are those without augmentation. Networks with Z2 convoluti
 does not tabulate have no figures here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from gequi_jax.groups import FiniteGroup
@@ -21,10 +21,10 @@ _CIFAR10 = {"input_shape": (32, 32, 3), "num_classes": 10}
 _PCAM = {"input_shape": (96, 96, 3), "num_classes": 2}
 
 
-def _width(z2: int, **by_name: int) -> Callable[[FiniteGroup], int]:
+def _width(z2: int, by_order: Mapping[int, int] | None = None) -> Callable[[FiniteGroup], int]:
     """Widths that keep the parameters of Z2 networks: they grow as |H| times the square of the width."""
-    by_order = {int(name.removeprefix("order")): width for name, width in by_name.items()}
-    return lambda group: by_order.get(group.order, max(1, round(z2 / group.order**0.5)))
+    published = by_order or {}
+    return lambda group: published.get(group.order, max(1, round(z2 / group.order**0.5)))
 
 
 def _widths(*z2: int) -> Callable[[FiniteGroup], tuple[int, ...]]:
@@ -33,7 +33,7 @@ def _widths(*z2: int) -> Callable[[FiniteGroup], tuple[int, ...]]:
 
 def _attentive(attention: str, **options) -> dict:
     return {
-        # An image of few channels keeps all of them as hidden units.
+        # An image has few channels, and as many hidden units.
         "lifting": partial(AttentiveLiftingConv, attention=attention, reduction_ratio=1),
         "conv": partial(AttentiveGroupConv, attention=attention, **options),
     }
@@ -59,7 +59,7 @@ def _all_cnn(word: str, reported: dict, **arguments) -> Family:
         paper=_PAPER,
         table="Tab. 2",
         reported=reported,
-        features=_width(96, order8=32),
+        features=_width(96, {8: 32}),
     )
 
 

@@ -18,8 +18,9 @@ class Family:
       network: the constructor, called with `group=`, the arguments and `rngs=`.
       arguments: the published sizes, `input_shape` and `num_classes` among them.
       paper: where the architecture was published.
-      table: the table there, or None.
-      reported: for each group in the table, its parameters and its test accuracy in percent as printed, or None.
+      table: the table there that has networks of this kind, or None.
+      reported: for each group to be listed, the parameters and the test accuracy in percent that the paper prints, None
+        where it prints none.
       features: from a group to the `features` of the network, where they differ between the groups of the table.
     """
 
@@ -37,5 +38,5 @@ class Family:
         return {**features, **self.arguments}
 
     def names(self) -> list[str]:
-        """The names of the networks that the paper tabulates."""
+        """The names of the networks to be listed."""
         return [self.template.format(group=group) for group in self.reported]

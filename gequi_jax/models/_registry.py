@@ -27,13 +27,13 @@ class ModelInfo:
     Attributes:
       name: its name in the registry.
       paper: where its architecture was published.
-      table: the row of a table there, or None for a network that is not in one.
+      table: the table there that has networks of this kind, or None.
       group: the group H it is equivariant to.
       input_shape: `(rows, columns, channels)` of the images it takes.
       num_classes: the number of logits.
       reported_params: parameters as the paper prints them, rounded there, or None.
-      reported_metric: test accuracy in percent as the paper prints it, or None. The published codes of both papers choose
-        the epoch by the test set on rotMNIST and CIFAR-10, so these figures are optimistic.
+      reported_metric: test accuracy in percent, 100 minus the error where the paper prints that, or None. The published
+        codes of both papers choose the epoch by the test set on rotMNIST and CIFAR-10, so these figures are optimistic.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ModelInfo:
 
 
 def list_models() -> list[str]:
-    """The names of all networks in the papers' tables, and of the small ones for a first try."""
+    """The names of all networks in the papers' tables, of their baselines, and of the small ones for a first try."""
     return sorted(name for family in _FAMILIES for name in family.names())
 
 

@@ -92,8 +92,8 @@ class ResNet(nnx.Module):
         halved.
       downsampling: "pool", convolutions of stride 1 and 2x2 max pooling; or "stride", the original convolutions of
         stride 2, which break equivariance at even sizes.
-      kernel_init: initialiser of all filters; the last of each block are divided by the square of the number of blocks, so that a
-        network whose batch norms have seen no data stays finite.
+      kernel_init: initialiser of all filters; the last of each block are divided by the square of the number of blocks, so
+        that a network whose batch norms have seen no data stays finite.
       param_dtype: the type of the parameters.
       rngs: the random streams.
 

@@ -68,7 +68,11 @@ class _AttentiveConv(_Conv):
         self.attention_params = nnx.data(jax.tree.map(nnx.Param, params))
 
     def attention_maps(self, x: Array) -> functional.Maps:
-        """The maps alpha for an input, one for each operator in series, as `return_maps` of the functional form."""
+        """The maps alpha for an input, one for each operator in series, as `return_maps` of the functional form.
+
+        The signal is multiplied by 1 minus their product, so that a large value suppresses; by the product itself with
+        `residual=False`.
+        """
         return self._attend(x, return_maps=True)[1]
 
     def _attention_params(self, key: Array, kernel_init: nnx.Initializer):

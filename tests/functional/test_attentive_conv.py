@@ -84,7 +84,9 @@ def test_small_blocks_need_less_memory(key):
         compiled = jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(x, kernel, weights).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert temporaries(1) < 0.25 * temporaries(16)
+    ratio = temporaries(1) / temporaries(16)
+    print(f"one output channel of 16 at a time: {ratio:.3f} of the memory of the direct form")
+    assert ratio < 0.25
 
 
 def test_maps_have_the_axes_of_their_signal(key):

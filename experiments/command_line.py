@@ -27,7 +27,7 @@ Trains a network of gequi_jax and writes everything about the run to the work di
 The same command again resumes an interrupted run; a finished run says so.
 
   --config FILE         a file with get_config(), or the name of one in experiments/configs
-                        (default: R4 self-attention on scikit-learn's digits)
+                        (default: an attentive p4 network on scikit-learn's digits)
   --config.KEY=VALUE    override one field, e.g. --config.num_epochs=5 --config.augmentation=random_rotation
                         --config.model_overrides.KEY=VALUE reaches the network's own arguments
   --workdir DIR         where the run lives (default: runs/NAME_OF_THE_CONFIG)

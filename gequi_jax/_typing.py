@@ -13,19 +13,21 @@ OutGrid = Float[Array, "batch *out_spatial out_channels"]
 OutFeatureMap = Float[Array, "batch *out_spatial out_group out_channels"]
 GridHeads = Float[Array, "batch *spatial heads features"]
 FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
-
-OutFeatureMapHeads = Float[Array, "batch *spatial group heads value_features"]
+# The features of values are those of the output; they may differ from the features of queries and keys.
+GridValues = Float[Array, "batch *spatial heads value_features"]
+FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
 
 __all__ = [
     "Array",
     "Bool",
     "FeatureMap",
     "FeatureMapHeads",
+    "FeatureMapValues",
     "Float",
     "Grid",
     "GridHeads",
+    "GridValues",
     "Int",
     "OutFeatureMap",
-    "OutFeatureMapHeads",
     "OutGrid",
 ]

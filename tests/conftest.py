@@ -1,14 +1,20 @@
 """What every test runs under: strict types and ranks, full matrix precision, 64 bits where a test asks for them."""
 
+import os
+
 import jax
 import pytest
 
 jax.config.update("jax_default_matmul_precision", "highest")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Every new shape of random numbers is a program of its own, and JAX's default generator takes seconds to compile on a
-# CPU; most of the time of this suite went there. This one takes a fifth. What is tested depends on neither.
-jax.config.update("jax_default_prng_impl", "rbg")
+
+
+def pytest_configure(config):
+    """Compiles quickly in the default run, whose time is compilation; `-m slow` and `-m ""` run optimised programs."""
+    if config.option.markexpr == "not slow":
+        jax.config.update("jax_disable_most_optimizations", True)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._typing import Array, FeatureMapHeads, Float, GridHeads
+from gequi_jax._typing import Array, FeatureMapHeads, FeatureMapValues, Float, GridHeads, GridValues
 from gequi_jax.functional._self_attention import check_window
 from gequi_jax.groups import DyadicDilations
 
@@ -28,14 +28,14 @@ HAAR_WEIGHTS = ("in_softmax", "printed", "none")
 def lifting_dilation_attention(
     query: GridHeads,
     key: GridHeads,
-    value: GridHeads,
+    value: GridValues,
     position_encoding: Float[Array, "window position_features"],
     *,
     dilations: DyadicDilations,
     window_size: int,
     haar_weights: str = "in_softmax",
     scale: float | None = None,
-) -> FeatureMapHeads:
+) -> FeatureMapValues:
     """Self-attention of an image in neighbourhoods of every scale: from R^d to the dilation-translation group.
 
         out(i, h) = sum_{j in h N(i)} softmax_j( scale q(i) . [k(j) + rho(h^-1 (x_j - x_i))] ) v(j)
@@ -76,7 +76,7 @@ def lifting_dilation_attention(
 def group_dilation_attention(
     query: FeatureMapHeads,
     key: FeatureMapHeads,
-    value: FeatureMapHeads,
+    value: FeatureMapValues,
     position_encoding: Float[Array, "window position_features"],
     scale_encoding: Float[Array, "scale_window scale_features"],
     *,
@@ -84,7 +84,7 @@ def group_dilation_attention(
     window_size: int,
     haar_weights: str = "in_softmax",
     scale: float | None = None,
-) -> FeatureMapHeads:
+) -> FeatureMapValues:
     """Self-attention on the dilation-translation group: over positions and over the next larger scales.
 
         out(i, h) = sum_a sum_{(j,b) in h N(i)} softmax_{j,b}(

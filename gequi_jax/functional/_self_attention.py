@@ -7,7 +7,7 @@ whose encoding has no pose term.
 import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, GridHeads, Int
+from gequi_jax._typing import Array, Bool, FeatureMapHeads, FeatureMapValues, Float, GridHeads, GridValues, Int
 from gequi_jax.actions._feature_maps import check_group_axis
 from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.functional._pose_index import key_pose
@@ -22,7 +22,7 @@ IMPLEMENTATIONS = ("auto", "reference", "blocked")
 def lifting_self_attention(
     query: GridHeads,
     key: GridHeads,
-    value: GridHeads,
+    value: GridValues,
     position_encoding: Float[Array, "group window position_features"],
     *,
     group: FiniteGroup,
@@ -32,7 +32,7 @@ def lifting_self_attention(
     dropout_rate: float = 0.0,
     dropout_key: Array | None = None,
     implementation: str = "auto",
-) -> FeatureMapHeads:
+) -> FeatureMapValues:
     """Self-attention of an image under every transformed positional encoding: from R^d to the group.
 
         out(i, h) = sum_j softmax_j( scale q(i) . [k(j) + rho(h^-1 (x_j - x_i))] ) v(j)
@@ -82,7 +82,7 @@ def lifting_self_attention(
 def group_self_attention(
     query: FeatureMapHeads,
     key: FeatureMapHeads,
-    value: FeatureMapHeads,
+    value: FeatureMapValues,
     position_encoding: Float[Array, "group window position_features"],
     pose_encoding: Float[Array, "rows pose_features"],
     *,
@@ -94,7 +94,7 @@ def group_self_attention(
     dropout_rate: float = 0.0,
     dropout_key: Array | None = None,
     implementation: str = "auto",
-) -> FeatureMapHeads:
+) -> FeatureMapValues:
     """Self-attention on the group: every output pose sums the attention of every query pose over all key poses.
 
         out(i, h) = sum_a sum_{j,b} softmax_{j,b}( scale q(i, a) . [k(j, b) + rho_h((i, a), (j, b))] ) v(j, b)

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._typing import Array, FeatureMap, Grid
+from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.actions import window_offsets
 from gequi_jax.functional._dilation_attention import HAAR_WEIGHTS
 from gequi_jax.functional._self_attention import check_window
@@ -132,7 +132,7 @@ class LiftingDilationSelfAttention(_DilationSelfAttention):
     def _position_features(self) -> int:
         return self.qkv_features
 
-    def __call__(self, x: Grid) -> FeatureMap:
+    def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, scale, out_features]`."""
         return self._attend(functional.lifting_dilation_attention, x)
 
@@ -184,6 +184,6 @@ class GroupDilationSelfAttention(_DilationSelfAttention):
         coordinates = self.dilations.dim
         return self.qkv_features // (coordinates + 1) * coordinates
 
-    def __call__(self, x: FeatureMap) -> FeatureMap:
+    def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, scale, in_features]` to `[batch, *spatial, scale, out_features]`."""
         return self._attend(functional.group_dilation_attention, x, self.scale_encoding[...])

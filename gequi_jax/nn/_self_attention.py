@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._typing import Array, Bool, FeatureMap, Grid
+from gequi_jax._typing import Array, Bool, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.actions._feature_maps import check_group_axis
 from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.functional._self_attention import check_window
@@ -167,7 +167,7 @@ class LiftingSelfAttention(_SelfAttention):
     def _position_features(self) -> int:
         return self.qkv_features
 
-    def __call__(self, x: Grid) -> FeatureMap:
+    def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
         check_spatial_axes(x, self.group, other_axes=("batch", "channels"))
         return self._attend(functional.lifting_self_attention, x)
@@ -224,7 +224,7 @@ class GroupSelfAttention(_SelfAttention):
         coordinates = self.group.dim
         return self.qkv_features // (coordinates + 1) * coordinates
 
-    def __call__(self, x: FeatureMap) -> FeatureMap:
+    def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
         check_spatial_axes(x, self.group, other_axes=("batch", "group", "channels"))
         check_group_axis(x, self.group, axis=-2)

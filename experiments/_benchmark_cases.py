@@ -70,7 +70,7 @@ def _series(base: dict[str, Any], sweeps: dict[str, tuple[Any, ...]]) -> Iterato
 
 
 def _group_self_attention(quick: bool) -> Iterator[Case]:
-    base = dict(n=4, N=28, w=5, heads=9, batch=8)
+    base = dict(n=4, N=28, w=5, heads=9, batch=2)
     sweeps = dict(n=(2, 4, 8, 16), N=(14, 28, 56), w=(3, 5, 7, 9), heads=(1, 3, 9), batch=(1, 2, 4, 8))
     if quick:
         base, sweeps = dict(n=4, N=8, w=3, heads=2, batch=1), dict(n=(2, 4, 8), N=(8, 12))

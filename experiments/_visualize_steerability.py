@@ -7,18 +7,16 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import textwrap
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
-from PIL import Image
 
 from experiments import _steerability as steerability
 from experiments._steerability import LayerError, Turn
+from experiments._visualize_files import save, write_caption
 from experiments.errors import UserError
 
 NAME = "steerability"
@@ -107,15 +105,8 @@ def draw(turns: list[Turn], errors: list[LayerError], text: str, *paths: pathlib
     above, below, foot = parts
     _draw_turns(above, turns)
     _draw_errors(below, errors)
-    foot.text(0.02, 0.98, textwrap.fill(text, 140), va="top", fontsize=7.5)
-    # Letters stay letters, and nothing depends on the day: the same numbers make the same file.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": NAME}):
-        for path in paths:
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-            if path.suffix == ".png":
-                with Image.open(path) as picture:
-                    opaque = picture.convert("RGB")
-                opaque.save(path, optimize=True, dpi=(150, 150))
+    write_caption(foot, text)
+    save(figure, *paths)
 
 
 def _draw_turns(figure: SubFigure, turns: list[Turn]) -> None:

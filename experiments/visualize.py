@@ -1,4 +1,4 @@
-"""Pictures of what the layers do: `python -m experiments.visualize PICTURE [--out DIR] ...`.
+"""Pictures of what the layers do: `python -m experiments.visualize [PICTURE] [--out DIR] ...`.
 
 Every picture measures what it shows, and has the numbers in its caption.
 """
@@ -9,7 +9,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from experiments import _visualize_steerability, command_line
+from experiments import _visualize_attention, _visualize_steerability, command_line
 from experiments.errors import UserError
 
 
@@ -28,7 +28,11 @@ class Picture:
     make: Callable[[argparse.Namespace], tuple[list[pathlib.Path], str]]
 
 
+DEFAULT = _visualize_attention.NAME
 PICTURES = {
+    _visualize_attention.NAME: Picture(
+        _visualize_attention.SUMMARY, _visualize_attention.add_options, _visualize_attention.make
+    ),
     _visualize_steerability.NAME: Picture(
         _visualize_steerability.SUMMARY, _visualize_steerability.add_options, _visualize_steerability.make
     ),
@@ -61,17 +65,19 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Reads the options.
+    """Reads the options; without a picture those of the default one.
 
     Raises:
       UserError: an unknown picture, option or value, or an output directory that cannot be made.
     """
-    parser = _Parser(prog="python -m experiments.visualize", description="Pictures of what the layers do.")
+    parser = _Parser(prog="python -m experiments.visualize", description="Pictures of what the layers do; of attention by default.")
     pictures = parser.add_subparsers(dest="picture", metavar="PICTURE", required=True)
     for name, picture in PICTURES.items():
         options = pictures.add_parser(name, help=picture.summary, description=f"Draws {picture.summary}.")
         options.add_argument("--out", "--output", default="runs/pictures", help="the directory of the files")
         picture.add_options(options)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = [DEFAULT, *arguments]
     found = parser.parse_args(arguments)
     found.out = pathlib.Path(found.out)
     try:

@@ -34,18 +34,21 @@ def test_pixels_beyond_the_window_do_not_matter():
     np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_round_window_is_nearer_to_equivariance_than_a_square_one(errors):
     for layer, window, size in errors:
         if window == "round":
             assert errors[layer, "round", size] < 0.75 * errors[layer, "square", size]
 
 
+@pytest.mark.slow
 def test_a_larger_round_window_helps_attention_and_not_the_interpolation_of_independent_entries(errors):
     assert errors["attention", "round", 9] < 0.75 * errors["attention", "round", 5]
     assert errors["convolution", "round", 9] > errors["convolution", "round", 5]
     assert errors["convolution", "square", 9] > 0.9 * errors["convolution", "square", 5]
 
 
+@pytest.mark.slow
 def test_attention_against_an_interpolated_kernel_in_a_round_window(errors):
     # In a small window its edge costs more than interpolation does, and attention feels the edge most.
     assert errors["attention", "round", 5] > 1.2 * errors["convolution", "round", 5]

@@ -196,10 +196,15 @@ def test_comparison_with_the_network_without_the_group(tiny_config, tmp_path, ca
 @pytest.mark.parametrize(
     "fields",
     [
-        {"schedule": "plateau", "decay_factor": 0.5, "plateau_patience": 1},
-        {"optimizer": "sgd", "schedule": "multi_step", "decay_epochs": (1,), "gradient_clip": 1.0},
-        {"ema_decay": 0.9, "label_smoothing": 0.1},
-        {"precision": "bfloat16"},
+        {"schedule": "plateau", "decay_factor": 0.5, "plateau_patience": 1, "precision": "bfloat16"},
+        {
+            "optimizer": "sgd",
+            "schedule": "multi_step",
+            "decay_epochs": (1,),
+            "gradient_clip": 1.0,
+            "ema_decay": 0.9,
+            "label_smoothing": 0.1,
+        },
     ],
 )
 def test_options_train_and_resume_exactly(fields, tiny_config, uninterrupted, tmp_path, monkeypatch):

@@ -14,7 +14,10 @@ from experiments import visualize
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "differences_gsa.md"
 MISTAKES = [
-    ([], "PICTURE"),
+    ([], "--workdir runs/default: no finished run there (no summary.json); python -m experiments.main"),
+    (["--workdir=nowhere"], "--workdir nowhere: no finished run there"),
+    (["attention", "--index=first"], "--index"),
+    (["--index=1", "--image=a.png"], "argument --image: not allowed with argument --index"),
     (["steerabilty"], "invalid choice: 'steerabilty' (choose from"),
     (["steerability", "--angle=3"], "unrecognized arguments: --angle=3"),
     (["steerability", "--seeds=0"], "--seeds: expected a number from 1 to 100, came 0"),

@@ -12,11 +12,15 @@ from gequi_jax.nn import FourierEncoding, GroupDilationSelfAttention, LiftingDil
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_shapes_in_every_dimension(dim):
     dilations = DyadicDilations(2, dim=dim)
-    options = {"dilations": dilations, "num_heads": 2, "qkv_features": 4, "rngs": nnx.Rngs(0)}
-    x = jnp.ones((2, *(5,) * dim, 3))
-    lifted = LiftingDilationSelfAttention(3, 6, **options)(x)
+
+    def attend_twice():
+        options = {"dilations": dilations, "num_heads": 2, "qkv_features": 4, "rngs": nnx.Rngs(0)}
+        lifted = LiftingDilationSelfAttention(3, 6, **options)(jnp.ones((2, *(5,) * dim, 3)))
+        return lifted, GroupDilationSelfAttention(6, 5, **options)(lifted)
+
+    lifted, attended = nnx.eval_shape(attend_twice)
     assert lifted.shape == (2, *(5,) * dim, 2, 6)
-    assert GroupDilationSelfAttention(6, 5, **options)(lifted).shape == (2, *(5,) * dim, 2, 5)
+    assert attended.shape == (2, *(5,) * dim, 2, 5)
 
 
 def test_a_layer_at_scale_one_is_a_dense_window_and_commutes_with_translations():

@@ -1,0 +1,147 @@
+"""What the attentive layers of a network let pass, for images and their transforms, and how far that is from equivariant."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array
+
+from gequi_jax import actions, groups, nn
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """An attentive layer, looked at.
+
+    Attributes:
+      name: which it is.
+      passed: the share of the signal that attention lets through, in [0, 1]: mean of 1 - alpha over the channels (of
+        alpha itself in a layer without the residual form), `[images, rows, columns, poses]`; one pose for an image.
+    """
+
+    name: str
+    passed: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far the maps of transformed images are from the transformed maps of the image.
+
+    Attributes:
+      name: of the layer.
+      largest: of all positions, poses and elements, as a part of the signal.
+      relative: root of the mean square, relative to the standard deviation of the map of the image.
+    """
+
+    name: str
+    largest: float
+    relative: float
+
+
+def look(
+    model: nnx.Module, images: np.ndarray, normalize: Callable[[Any], Any]
+) -> tuple[np.ndarray, np.ndarray | None, list[Layer]]:
+    """Runs a network once, with its attention captured.
+
+    Args:
+      model: in evaluation mode.
+      images: `[n, rows, columns, channels]` in [0, 1].
+      normalize: what the network reads for them.
+
+    Returns:
+      Logits; the output of the lifting layer, `[n, rows, columns, group, channels]`, or None; and the attentive layers
+      in the order of their names, those left out whose maps do not vary over positions.
+    """
+    kinds = (nn.AttentiveLiftingConv, nn.AttentiveGroupConv)
+    modules = {path: module for path, module in nnx.iter_modules(model) if isinstance(module, kinds)}
+    graph, state = nnx.split(model)
+
+    @jax.jit
+    def run(state: Any, images: Array):
+        network = nnx.merge(graph, state)
+        logits, found = nnx.capture(network, nnx.Intermediate)(normalize(images))
+        lifting = next((module for _, module in nnx.iter_modules(network) if isinstance(module, _LIFTING)), None)
+        lifted = None if lifting is None else lifting(normalize(images))
+        return logits, lifted, [_passed(module, _sown(found, path)) for path, module in modules.items()]
+
+    logits, lifted, passed = run(state, jnp.asarray(images))
+    layers = [Layer(_name(path), np.asarray(values)) for path, values in zip(modules, passed, strict=True)]
+    layers = [layer for layer in layers if layer.passed.shape[1] > 1]
+    return np.asarray(logits), None if lifted is None else np.asarray(lifted), layers
+
+
+def moved(element: int, maps: np.ndarray, group: groups.FiniteGroup) -> np.ndarray:
+    """L_g of maps `[n, rows, columns, poses]`, of functions on the group or, with a single pose, on the plane."""
+    values = jnp.asarray(maps)
+    if maps.shape[-1] == 1:
+        return np.asarray(actions.act_on_grid(element, values, group=group))
+    return np.asarray(actions.act_on_feature_map(element, values[..., None], group=group))[..., 0]
+
+
+def compare(maps: np.ndarray, elements: Sequence[int], group: groups.FiniteGroup) -> np.ndarray:
+    """Maps of transformed images less the transformed maps of the image.
+
+    Args:
+      maps: `[images, rows, columns, poses]`, first those of the image transformed by each element.
+      elements: which they are, the identity first.
+      group: that they belong to.
+    """
+    expected = [moved(element, maps[:1], group)[0] for element in elements]
+    return maps[: len(elements)].astype(np.float64) - np.asarray(expected, np.float64)
+
+
+def differences(layers: Sequence[Layer], elements: Sequence[int], group: groups.FiniteGroup) -> list[Difference]:
+    """The differences of all layers, see `compare`."""
+    found = []
+    for layer in layers:
+        error = compare(layer.passed, elements, group)
+        spread = max(float(layer.passed[0].std()), 1e-12)
+        found.append(Difference(layer.name, float(np.abs(error).max()), math.sqrt((error**2).mean()) / spread))
+    return found
+
+
+def frame_difference(layers: Sequence[Layer], first: int, count: int, group: groups.FiniteGroup) -> float | None:
+    """The largest difference between a map and that of a quarter turn before, turned; None without quarter turns.
+
+    Args:
+      layers: with the maps of `count` turns through 360 degrees in equal steps, beginning at the index `first`.
+      first, count: where they are; the count a multiple of 4.
+      group: in which the quarter turn is looked for.
+    """
+    quarter = next((e for e, matrix in enumerate(group.matrices) if np.allclose(matrix, [[0, -1], [1, 0]])), None)
+    if quarter is None:
+        return None
+    largest = 0.0
+    for layer in layers:
+        frames = layer.passed[first : first + count]
+        turned = np.roll(moved(quarter, frames, group), count // 4, axis=0)
+        largest = max(largest, float(np.abs(frames - turned).max()))
+    return largest
+
+
+_LIFTING = tuple(getattr(nn, name) for name in dir(nn) if "Lifting" in name)
+
+
+def _sown(found: Any, path: Sequence[Any]) -> tuple[Array, ...]:
+    for part in path:
+        found = found[part]
+    return found["attention"].get_value()[0]
+
+
+def _passed(module: nnx.Module, maps: Sequence[Array]) -> Array:
+    alpha = math.prod(maps[1:], start=maps[0])
+    passed = 1 - alpha if module.residual else alpha
+    responses = getattr(module.attention, "attends_to", "responses") == "responses"
+    # Maps of responses are [n, rows, columns, out_pose, in_pose, in_channel, out_channel], of an input [..., pose, channel].
+    return passed.mean(axis=(-3, -2, -1) if responses else -1)
+
+
+def _name(path: Sequence[Any]) -> str:
+    if len(path) == 2 and path[0] == "convs":
+        return f"layer {path[1] + 1}"
+    return ".".join(map(str, path))

@@ -1,0 +1,179 @@
+"""The pictures of attention: what their captions claim is measured again, with NumPy's turns."""
+
+import json
+import re
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+
+from experiments import _visualize_attention as attention
+from experiments import _visualize_measure as measure
+from experiments import _visualize_panels as panels
+from experiments import _visualize_run as runs
+from experiments import checkpoints, evaluate, parallel, settings, steps, summary, train, visualize
+from experiments.configs import default
+from gequi_jax import models
+from gequi_jax.nn import AttentiveGroupConv
+
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A finished run as the training program leaves it, but of random weights."""
+    folder = tmp_path_factory.mktemp("run")
+    config = default.get_config()
+    config.model_overrides.features = 2
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=False)
+        _, state = steps.create_program(
+            config, lambda rngs: train.build_model(config, rngs), steps_per_epoch=1, layout=layout
+        )
+        state = state._replace(params=jax.tree.map(lambda weight: 3 * weight, state.params))
+        kept = checkpoints.Checkpoints(folder, layout)
+        kept.save(1, state, {"input": {}, "seconds": 0.0}, accuracy=0.5)
+        kept.close()
+    summary.save({"config": settings.as_plain(config), "test_accuracy": 0.5}, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(workdir):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return runs.load_run(workdir)
+
+
+@pytest.fixture(scope="module")
+def turned(run):
+    """A test image and its quarter turns."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        image, _ = runs.image_of_test_split(run, 3)
+    return np.stack([np.rot90(image, turns) for turns in range(4)])
+
+
+def difference(maps):
+    """Of the maps of an image's quarter turns from the turned maps of the image."""
+    expected = [np.rot90(maps[0], turns) for turns in range(4)]
+    if maps.shape[-1] > 1:
+        expected = [np.roll(one_map, turns, axis=-1) for turns, one_map in enumerate(expected)]
+    return float(np.abs(maps - np.asarray(expected)).max())
+
+
+def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(attention, "FRAMES", FRAMES)
+    visualize.main([f"--workdir={workdir}", "--index=3", f"--out={tmp_path}"])
+    printed = capsys.readouterr().out
+    written = json.loads((tmp_path / "attention.json").read_text())
+    for name in ("attention", "features", "regimes"):
+        pixels = np.asarray(Image.open(tmp_path / f"{name}.png"))
+        assert pixels.shape[1:] == (1200, 3)
+        assert pixels.std() > 10
+        caption = written["captions"][name]
+        assert f"{name}: {caption}" in printed
+        texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / f"{name}.svg").read_text())
+        shown = "".join("".join(texts).split()).replace("&quot;", '"')
+        assert "".join(caption.split()) in shown
+    with Image.open(tmp_path / "attention.gif") as animation:
+        assert animation.n_frames == FRAMES
+
+    _, lifted, layers = measure.look(run.model, turned, run.normalize)
+    assert [layer.passed.shape[1:] for layer in layers] == [(8, 8, 1), *[(8, 8, 4)] * 2, *[(4, 4, 4)] * 3, *[(2, 2, 4)] * 3]
+    for layer, numbers in zip(layers, written["layers"], strict=True):
+        assert layer.passed[0].std() > 1e-3
+        assert difference(layer.passed) < 1e-5
+        assert numbers["largest"] < 1e-5
+    assert difference(lifted[..., written["features"]["channel"]]) < 1e-5
+    assert written["features"]["largest"] < 1e-5
+    assert written["frames"] < 1e-5
+
+
+def test_the_strided_network_is_off_by_the_stated_amount(run, turned, tmp_path, monkeypatch):
+    view = panels.Transforms(run.group, range(4), turned)
+    regimes, errors = attention._regimes(run, view)
+    caption = attention._regimes_caption(run, regimes, errors)
+    stated = {}
+    for way, name in (("pool", "pooled"), ("stride", "strided")):
+        _, _, layers = measure.look(runs.with_downsampling(run, way), turned, run.normalize)
+        stated[name] = difference(layers[3].passed)
+        assert regimes[name].name == layers[3].name == "layer 4"
+        assert layers[3].passed.shape[1:3] == (4, 4)
+        (shown,) = (error for error in errors[name] if error.name == "layer 4")
+        np.testing.assert_allclose(shown.largest, stated[name], atol=1e-6)
+        assert all(error.largest < 1e-5 for error in errors[name]) == (name == "pooled")
+    assert stated["pooled"] < 1e-5
+    assert stated["strided"] > 0.01
+    assert f"strided: {attention.number(stated['strided'])} of the signal" in caption
+
+
+def test_a_restored_network_is_the_saved_one(run, turned):
+    other = train.build_model(run.config, nnx.Rngs(run.config.seed))
+    for restored, fresh in zip(
+        jax.tree.leaves(nnx.state(run.model, nnx.Param)), jax.tree.leaves(nnx.state(other, nnx.Param)), strict=True
+    ):
+        np.testing.assert_allclose(restored, 3 * fresh, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("digits_alpha_f_p4m_cnn", {}),
+        ("digits_alpha_f_p4_cnn", {"conv": partial(AttentiveGroupConv, attention="full", attention_kernel_size=3)}),
+    ],
+    ids=["mirrored", "of responses"],
+)
+def test_maps_turn_in_other_networks(name, overrides):
+    model = models.create_model(name, rngs=nnx.Rngs(0), features=2, **overrides)
+    nnx.update(model, jax.tree.map(lambda weight: 3 * weight, nnx.state(model, nnx.Param)))
+    model.eval()
+    group = models.model_info(name).group
+    image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
+    elements = evaluate.grid_preserving_elements(group)
+    images = np.concatenate([evaluate.transformed(group, element)(image) for element in elements])
+    _, _, layers = measure.look(model, images, lambda images: images)
+    assert len(layers) == 9
+    for layer, found in zip(layers, measure.differences(layers, elements, group), strict=True):
+        assert layer.passed[0].std() > 1e-3
+        assert found.largest < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--index=360"], "--index 360: expected 0 to 359, the 360 test images of digits"),
+        (["--index=-1"], "--index -1: expected 0 to 359"),
+        (["--image=nothing.png"], "--image nothing.png: cannot be read (No such file or directory)"),
+        (["--image=text.png"], "--image text.png: cannot be read (no image"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(arguments, message, run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(attention, "load_run", lambda workdir: run)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.png").write_text("this is no image")
+    with pytest.raises(SystemExit) as stopped:
+        visualize.main(arguments)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(run, tmp_path):
+    pixels = np.zeros((60, 100), np.uint8)
+    pixels[:, 20:50] = 255  # the left half of the square in the middle
+    Image.fromarray(pixels).save(tmp_path / "halves.png")
+    image, name = runs.file_image(run, tmp_path / "halves.png")
+    assert name == "halves.png"
+    assert image.shape == (8, 8, 1)
+    assert image[:, :3].min() > 0.9
+    assert image[:, 5:].max() < 0.1
+
+
+@pytest.mark.parametrize(("side", "places"), [(8, range(8)), (28, range(1, 27, 5)), (26, range(0, 26, 5)), (1, [0])])
+def test_arrows_stand_where_their_mirror_images_do(side, places):
+    found = panels._symmetric_places(side)
+    np.testing.assert_array_equal(found, places)
+    np.testing.assert_array_equal(found, side - 1 - found[::-1])

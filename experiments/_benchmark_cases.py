@@ -171,7 +171,8 @@ def _step(name: str, batch_size: int) -> Callable[[], Program]:
             config = command_line.load_config(name)
         except UserError:
             config = command_line.load_config("default")  # the small models and new groups have no file of their own
-        config.model, config.batch_size, config.num_devices = name, batch_size, 1
+        config.model, config.batch_size = name, batch_size
+        config.num_devices = config.num_seeds = 1
         layout = create_layout(1, batch_size=batch_size, seeded=False)
         program, state = create_program(
             config,

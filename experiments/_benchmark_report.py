@@ -77,7 +77,7 @@ def write(result: dict[str, Any], measurements: list[Any], folder: pathlib.Path)
                 _plot(points, folder / f"{section.replace(' ', '_')}.png")
     except OSError as error:
         raise UserError(f"--output {folder}: cannot be written ({error.strerror})") from error
-    rich.print(f"benchmark.json and plots in {folder}")
+    rich.print(f"[dim]benchmark.json and plots in {folder}[/dim]")
 
 
 def write_docs(result: dict[str, Any], measurements: list[Any], path: pathlib.Path) -> None:

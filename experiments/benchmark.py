@@ -7,6 +7,7 @@ temporary memory of the compiled program, as XLA plans it: besides the arguments
 import argparse
 import dataclasses
 import gc
+import json
 import pathlib
 import statistics
 import sys
@@ -104,8 +105,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             raise UserError(f"--only {name!r}: expected one of {', '.join(known)}")
     options.only = options.only or known
     options.output = pathlib.Path(options.output)
-    if options.write_docs and (options.quick or options.only != known):
-        raise UserError("--write-docs is for the whole benchmark: leave --quick and --only out")
+    if options.write_docs and options.quick:
+        raise UserError("--write-docs is for the whole benchmark: leave --quick out")
     if options.write_docs and not DOCS.is_file():
         raise UserError(f"--write-docs: there is no {DOCS.name} beside the sources; run from a checkout")
     try:
@@ -116,32 +117,53 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures everything that the options ask for, prints tables and writes the files.
+    """Measures everything that the options ask for, prints tables and writes the files after each section.
+
+    Other sections that an earlier call has measured into the same directory stay: a long benchmark can be made in parts.
 
     Returns:
       What benchmark.json holds.
     """
-    measurements: list[Measurement] = []
     makers = cases.sections(options.quick)
+    measured = {name: found for name, found in _earlier(options).items() if name not in options.only}
+    result: dict[str, Any] = {}
     for section in options.only:
         found = []
         for case in makers[section]():
             found += measure(case, repeats=options.repeats, memory_limit=options.memory_limit * 1e9)
             report.progress(case)
         report.show(section, found)
-        measurements += found
-    result = {
-        "environment": summary.environment(),
-        "repeats": options.repeats,
-        "quick": options.quick,
-        "measurements": [dataclasses.asdict(measurement) for measurement in measurements],
-        "growth": report.growth(measurements),
-    }
+        measured[section] = found
+        measurements = [measurement for name in makers for measurement in measured.get(name, [])]
+        result = {
+            "environment": summary.environment(),
+            "repeats": options.repeats,
+            "quick": options.quick,
+            "measurements": [dataclasses.asdict(measurement) for measurement in measurements],
+            "growth": report.growth(measurements),
+        }
+        report.write(result, measurements, options.output)
     report.show_growth(result["growth"])
-    report.write(result, measurements, options.output)
+    if options.write_docs and (missing := [name for name in makers if name not in measured]):
+        raise UserError(f"--write-docs: not measured yet: {', '.join(missing)}; leave --only out, or measure them too")
     if options.write_docs:
         report.write_docs(result, measurements, DOCS)
     return result
+
+
+def _earlier(options: argparse.Namespace) -> dict[str, list[Measurement]]:
+    """What benchmark.json holds, by section."""
+    path = options.output / "benchmark.json"
+    try:
+        result = json.loads(path.read_text()) if path.exists() else {}
+        if result.get("quick") != options.quick:
+            return {}
+        found: dict[str, list[Measurement]] = {}
+        for fields in result["measurements"]:
+            found.setdefault(fields["section"], []).append(Measurement(**fields))
+        return found
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} cannot be read ({error}); remove it, or choose another --output") from error
 
 
 def measure(case: cases.Case, *, repeats: int, memory_limit: float) -> list[Measurement]:

@@ -1,6 +1,7 @@
 """Collects finished runs into a table: `python -m experiments.report [--runs DIR] [--output FILE]`.
 
-Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`.
+Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`. Remarks
+below the mark at the end of the page are a person's, and stay.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import pathlib
 from typing import Any
 
 from experiments import command_line, settings, summary
+from experiments._typing import Config
 from experiments.errors import UserError
 from gequi_jax import models
 
@@ -22,6 +24,7 @@ come from codes that choose the epoch on the test set. "Largest change" is the l
 real test images under the elements of the group that preserve the grid, after training. A run is marked "short" where it
 had fewer epochs or training images than its configuration, and then compares with nothing published.
 """
+REMARKS = "<!-- remarks, kept by the program -->"
 COLUMNS = (
     "run",
     "data",
@@ -52,7 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"recorded in {record(pathlib.Path(options.record))}")
             return
         runs = collect(pathlib.Path(options.runs))
-        pathlib.Path(options.output).write_text(render(runs))
+        output = pathlib.Path(options.output)
+        _, _, remarks = output.read_text().partition(REMARKS) if output.exists() else ("", "", "")
+        output.write_text(f"{render(runs)}\n{REMARKS}\n{remarks.lstrip()}")
         print(f"{len(runs)} runs in {options.output}")
     except UserError as error:
         command_line.fail(error)
@@ -83,13 +88,28 @@ def record(workdir: pathlib.Path) -> pathlib.Path:
     result = summary.load(workdir)
     if result is None:
         raise UserError(f"no finished run (no {summary.FILE}) in {str(workdir)!r}")
-    fields = settings.changes(result["config"], "default")
-    command = " ".join(["python -m experiments.main", *(_flag(name, value) for name, value in fields.items())])
     path = summary.RECORDED / f"{result['model']}.json"
     path.parent.mkdir(exist_ok=True)
-    kept = {**summary.comparison(result), "commit": result["environment"]["commit"], "command": command}
+    kept = {**summary.comparison(result), "commit": result["environment"]["commit"], "command": command(result)}
     path.write_text(json.dumps(kept, indent=2) + "\n")
     return path
+
+
+def command(result: dict[str, Any]) -> str:
+    """The shortest command that repeats a finished run."""
+    model = result["model"]
+    source = model if _row(model) else "default"
+    fields = settings.changes(result["config"], source)
+    words = ["python -m experiments.main", *([f"--config {source}"] if source == model else [])]
+    return " ".join([*words, *(_flag(name, value) for name, value in fields.items())])
+
+
+def _row(model: str) -> Config | None:
+    """The configuration of a model's own row of a table, where it has one."""
+    try:
+        return command_line.load_config(model)
+    except UserError:
+        return None
 
 
 def _flag(name: str, value: Any) -> str:
@@ -103,16 +123,17 @@ def render(runs: dict[str, dict[str, Any]]) -> str:
     lines = [_line(name, runs[name]) for name in sorted(runs, key=lambda name: (runs[name]["dataset"], name))]
     table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     table += ["| " + " | ".join(line) + " |" for line in lines]
-    return HEADER + "\n" + "\n".join(table) + "\n"
+    commands = [f"- {name}: `{command(runs[name])}`" for name in runs]
+    return "\n".join([HEADER, *table, "", "Commands that repeat them:", "", *commands, ""])
 
 
 def is_short(result: dict[str, Any]) -> bool:
     """Whether a run was cut down against the configuration of its row, where it has one."""
-    try:
-        row = command_line.load_config(result["model"])
-    except UserError:
-        return False
-    return result["epochs"] < row.num_epochs or result["config"]["num_train"] != row.num_train
+    row = _row(result["model"])
+    cut = ("num_train", "downscale")
+    return row is not None and (
+        result["epochs"] < row.num_epochs or any(result["config"].get(name, row[name]) != row[name] for name in cut)
+    )
 
 
 def _line(name: str, result: dict[str, Any]) -> list[str]:

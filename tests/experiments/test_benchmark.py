@@ -17,7 +17,7 @@ MISTAKES = [
     (["--repeats", "many"], "--repeats"),
     (["--repeats", "0"], "--repeats: expected a positive number, came 0"),
     (["--memory-limit", "-1"], "--memory-limit: expected a positive number"),
-    (["--quick", "--write-docs"], "leave --quick and --only out"),
+    (["--quick", "--write-docs"], "leave --quick out"),
 ]
 
 
@@ -56,6 +56,27 @@ def test_a_quick_run_writes_json_and_a_plot(tmp_path, capsys):
     assert {m["passes"] for m in measured} == {"forward", "forward and backward"}
     assert all(m["seconds"] > 0 and m["compile_seconds"] > 0 for m in measured)
     assert all(m["time_ratio"] == 1 for m in measured if m["contender"] == "gequi_jax")
+
+
+def test_sections_measured_before_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(cases, "sections", lambda quick: {name: lambda: [None] for name in ("one", "two")})
+    monkeypatch.setattr(benchmark.report, "progress", lambda case: None)
+    monkeypatch.setattr(benchmark.report, "write_docs", lambda *_: None)
+    for section in ("one", "two"):
+        monkeypatch.setattr(
+            benchmark, "measure", lambda case, section=section, **_: [measurement(8, 1.0, 8, section=section)]
+        )
+        arguments = ["--only", section, "--write-docs", "--output", str(tmp_path)]
+        if section == "one":
+            with pytest.raises(SystemExit, match="2"):
+                benchmark.main(arguments)
+        else:
+            benchmark.main(arguments)
+    result = json.loads((tmp_path / "benchmark.json").read_text())
+    assert [found["section"] for found in result["measurements"]] == ["one", "two"]
+    (tmp_path / "benchmark.json").write_text("{")
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["--only", "one", "--output", str(tmp_path)])
 
 
 def values(section, quick=True):
@@ -108,8 +129,8 @@ def test_what_needs_too_much_memory_is_compiled_and_not_run():
     assert "not run" in report._row(forward)
 
 
-def measurement(n, seconds, used):
-    return benchmark.Measurement("section", {"n": n}, "n", "ours", "forward", seconds, used, 1.0)
+def measurement(n, seconds, used, section="section"):
+    return benchmark.Measurement(section, {"n": n}, "n", "ours", "forward", seconds, used, 1.0)
 
 
 def test_growth_is_the_exponent_of_a_power():

@@ -33,3 +33,9 @@ from gequi_jax.functional._pose_index import relative_pose as relative_pose
 from gequi_jax.functional._position_encoding import transformed_position_encodings as transformed_position_encodings
 from gequi_jax.functional._self_attention import group_self_attention as group_self_attention
 from gequi_jax.functional._self_attention import lifting_self_attention as lifting_self_attention
+from gequi_jax.functional._self_attention_probabilities import (
+    group_self_attention_probabilities as group_self_attention_probabilities,
+)
+from gequi_jax.functional._self_attention_probabilities import (
+    lifting_self_attention_probabilities as lifting_self_attention_probabilities,
+)

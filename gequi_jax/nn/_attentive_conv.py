@@ -11,6 +11,7 @@ from gequi_jax import functional
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn._conv import _Conv, check_positive_integer
+from gequi_jax.nn._intermediates import are_captured
 
 ATTENTIONS = ("full", "channel", "spatial", "input", "rh")
 
@@ -71,9 +72,16 @@ class _AttentiveConv(_Conv):
         """The maps alpha for an input, one for each operator in series, as `return_maps` of the functional form.
 
         The signal is multiplied by 1 minus their product, so that a large value suppresses; by the product itself with
-        `residual=False`.
+        `residual=False`. Inside `nnx.capture(..., nnx.Intermediate)` every call of the layer sows them as "attention".
         """
         return self._attend(x, return_maps=True)[1]
+
+    def _call(self, x: Array) -> Array:
+        if not are_captured(self):
+            return self._attend(x)
+        y, maps = self._attend(x, return_maps=True)
+        self.sow(nnx.Intermediate, "attention", maps)
+        return y
 
     def _attention_params(self, key: Array, kernel_init: nnx.Initializer):
         poses = self._poses()
@@ -166,7 +174,7 @@ class AttentiveLiftingConv(_AttentiveConv):
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
-        return self._attend(x)
+        return self._call(x)
 
 
 class AttentiveGroupConv(_AttentiveConv):
@@ -202,7 +210,7 @@ class AttentiveGroupConv(_AttentiveConv):
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
-        return self._attend(x)
+        return self._call(x)
 
 
 _STATIC = ("attention", "channels", "in_features", "in_poses", "dim", "kernel_init", "dtype")

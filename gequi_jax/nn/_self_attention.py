@@ -1,6 +1,6 @@
 """Lifting and group self-attention layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.functional._self_attention import check_window
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn._conv import check_group, check_positive_integer
+from gequi_jax.nn._intermediates import are_captured
 from gequi_jax.nn._position_encoding import CoordinateMLP
 
 
@@ -67,17 +68,12 @@ class _SelfAttention(nnx.Module):
         self.dropout_rate = dropout_rate
         self.implementation = implementation
         self.param_dtype = param_dtype
+        self.query_position: tuple[int, ...] | None = None
         self.deterministic = False
         self.rngs = rngs["dropout"].fork() if dropout_rate > 0.0 else nnx.data(None)
 
-        projection = dict(
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            kernel_init=kernel_init,
-            bias_init=bias_init,
-            rngs=rngs,
-        )
+        projection = dict(dtype=dtype, param_dtype=param_dtype, precision=precision, rngs=rngs)
+        projection |= dict(kernel_init=kernel_init, bias_init=bias_init)
         heads = (num_heads, qkv_features)
         query = {"kernel_init": query_init or kernel_init, "bias_init": query_bias_init or bias_init}
         self.query = nnx.LinearGeneral(in_features, heads, **{**projection, **query})
@@ -88,34 +84,47 @@ class _SelfAttention(nnx.Module):
             self._position_features(), dim=group.dim, param_dtype=param_dtype, kernel_init=kernel_init, rngs=rngs
         )
 
+    def attention_probabilities(self, x: Array, position: Sequence[int]) -> Array:
+        """What one query position pays to every key, as `gequi_jax.functional.*_self_attention_probabilities`.
+
+        Inside `nnx.capture(..., nnx.Intermediate)` every call sows them as "attention" for the position that
+        `model.set_attributes(query_position=(row, column))` has chosen, and nothing where none is. Dropout is left out.
+        """
+        return self._call(x, position)
+
+    def _call(self, x: Array, position: Sequence[int] | None = None) -> Array:
+        raise NotImplementedError
+
     def _position_features(self) -> int:
         raise NotImplementedError
 
-    def _attend(self, function: Callable[..., Array], x: Array, *pose_encoding: Array, **options) -> Array:
-        """Projections, the functional call, and the projection of all heads to the output."""
+    def _attend(self, functions: tuple[Callable, ...], x: Array, position, *pose_encoding: Array, **options) -> Array:
+        """Projections and a functional call: of all heads, projected to the output, or the probabilities at a position."""
+        function, probabilities = functions
         if x.shape[-1] != self.in_features:
             raise ValueError(
                 f"{type(self).__name__}: expected {self.in_features} input channels (in_features) on the last axis; "
                 f"got shape {x.shape}."
             )
-        query, key, value = self.query(x), self.key(x), self.value(x)
-        spatial_shape = x.shape[1 : 1 + self.group.dim]
-        if self.window_size is None:
-            window_shape = tuple(2 * side - 1 for side in spatial_shape)
-        else:
-            window_shape = (self.window_size,) * self.group.dim
+        query, key = self.query(x), self.key(x)
+        window_shape = tuple(self.window_size or 2 * side - 1 for side in x.shape[1 : 1 + self.group.dim])
         position_encoding = functional.transformed_position_encodings(
             self.position_encoding, group=self.group, window_shape=window_shape, dtype=self.param_dtype
         )
+        encodings = [encoding.astype(query.dtype) for encoding in (position_encoding, *pose_encoding)]
+        mask = None if self.window_mask is None else self.window_mask(window_shape)
+        options |= {"group": self.group, "window_size": self.window_size, "window_mask": mask}
+        if position is not None:
+            return probabilities(query, key, *encodings, position=position, **options)
+        if self.query_position is not None and are_captured(self):
+            found = probabilities(query, key, *encodings, position=self.query_position, **options)
+            self.sow(nnx.Intermediate, "attention", found)
         dropout_on = self.dropout_rate > 0.0 and not self.deterministic
         heads = function(
             query,
             key,
-            value,
-            *(encoding.astype(query.dtype) for encoding in (position_encoding, *pose_encoding)),
-            group=self.group,
-            window_size=self.window_size,
-            window_mask=None if self.window_mask is None else self.window_mask(window_shape),
+            self.value(x),
+            *encodings,
             dropout_rate=self.dropout_rate if dropout_on else 0.0,
             dropout_key=self.rngs() if dropout_on else None,
             implementation=self.implementation,
@@ -169,8 +178,12 @@ class LiftingSelfAttention(_SelfAttention):
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
+        return self._call(x)
+
+    def _call(self, x: Array, position: Sequence[int] | None = None) -> Array:
         check_spatial_axes(x, self.group, other_axes=("batch", "channels"))
-        return self._attend(functional.lifting_self_attention, x)
+        functions = (functional.lifting_self_attention, functional.lifting_self_attention_probabilities)
+        return self._attend(functions, x, position)
 
 
 class GroupSelfAttention(_SelfAttention):
@@ -226,8 +239,10 @@ class GroupSelfAttention(_SelfAttention):
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
+        return self._call(x)
+
+    def _call(self, x: Array, position: Sequence[int] | None = None) -> Array:
         check_spatial_axes(x, self.group, other_axes=("batch", "group", "channels"))
         check_group_axis(x, self.group, axis=-2)
-        return self._attend(
-            functional.group_self_attention, x, self.pose_encoding[...], pose_index=self.pose_index(self.group)
-        )
+        functions = (functional.group_self_attention, functional.group_self_attention_probabilities)
+        return self._attend(functions, x, position, self.pose_encoding[...], pose_index=self.pose_index(self.group))

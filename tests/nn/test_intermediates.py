@@ -140,7 +140,7 @@ def test_nothing_is_computed_or_kept_unless_asked_for(build):
     plain = operations(lambda model, x: model(x))
     if isinstance(model.layers[0], LiftingSelfAttention):
         model.set_attributes(query_position=(1, 1))
-    assert operations(lambda model, x: jax.tree.leaves(captured(model, x))) > plain
+        assert operations(lambda model, x: jax.tree.leaves(captured(model, x))) > plain
     assert operations(lambda model, x: model(x)) == plain
     # A capture of something else: perturbations.
     assert operations(lambda model, x: nnx.capture(model, nnx.Perturbation)(x)[0]) == plain

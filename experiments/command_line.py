@@ -9,6 +9,7 @@ import difflib
 import importlib.util
 import pathlib
 import sys
+import warnings
 from typing import Any
 
 import ml_collections
@@ -70,11 +71,12 @@ def parse(arguments: list[str]) -> Command:
     """
     source, workdir, overrides, wants_help = "default", None, [], False
     distributed: dict[str, Any] | None = None
+    given: dict[str, str] = {}
     remaining = list(arguments)
     while remaining:
         argument = remaining.pop(0)
         flag, has_value, value = argument.partition("=")
-        if flag in ("-h", "--help"):
+        if argument in ("-h", "--help"):
             wants_help = True
             continue
         if argument == "--distributed":
@@ -88,6 +90,11 @@ def parse(arguments: list[str]) -> Command:
             if not remaining or remaining[0].startswith("--"):
                 raise UserError(f"{flag} needs a value, as in {flag}=VALUE")
             value = remaining.pop(0)
+        if flag in given:
+            raise UserError(f"{flag} was given twice, as {given[flag]!r} and as {value!r}; keep one")
+        if "\0" in value:
+            raise UserError(f"{flag}={value!r} holds a null character")
+        given[flag] = value
         if flag == "--config":
             source = value
         elif flag == "--workdir":
@@ -119,9 +126,13 @@ def load_config(source: str) -> Config:
       UserError: no such file, no `get_config`, an error inside it, or fields that `default.py` does not have.
     """
     path = pathlib.Path(source)
-    if not path.exists() and path.suffix == "" and (CONFIGS / f"{source}.py").exists():
-        path = CONFIGS / f"{source}.py"
-    if not path.is_file():
+    try:
+        if not path.exists() and path.suffix == "" and (CONFIGS / f"{source}.py").exists():
+            path = CONFIGS / f"{source}.py"
+        is_file = path.is_file()
+    except (OSError, ValueError) as error:
+        raise UserError(f"--config={source} is no name of a file: {error}") from error
+    if not is_file:
         names = [file.stem for file in CONFIGS.glob("*.py") if file.stem != "__init__"]
         raise UserError(f"no config file {source!r}{_near(path.stem, names)}; expected a Python file with get_config()")
     try:
@@ -138,7 +149,7 @@ def load_config(source: str) -> Config:
         raise UserError(f"config file {path} has no function get_config()")
     try:
         config = module.get_config()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"get_config() of {path} failed: {type(error).__name__}: {error}") from error
     if not isinstance(config, ml_collections.ConfigDict):
         raise UserError(
@@ -160,7 +171,13 @@ def override(config: Config, key: str, text: str) -> None:
       UserError: no such field, or a value of another type.
     """
     if key.startswith("model_overrides."):
-        config.model_overrides[key.removeprefix("model_overrides.")] = _literal(text)
+        name, value = key.removeprefix("model_overrides."), _literal(text)
+        if not name.isidentifier():
+            raise UserError(f"--config.{key}: expected the name of an argument of the network, came {name!r}")
+        try:
+            config.model_overrides[name] = value
+        except Exception as error:  # of ml_collections: a name of its own, another type than a file has set
+            raise UserError(f"--config.{key}={text}: {error}") from error
         return
     if key not in config or key == "model_overrides":
         raise UserError(f"config has no field {key!r}{_near(key, config.keys())}; --help lists them")
@@ -188,8 +205,11 @@ def _convert(key: str, text: str, current: Any) -> Any:
 
 def _literal(text: str) -> Any:
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        # Python warns of odd literals; whatever is none is text here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return {"true": True, "false": False}.get(text, text)
 
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from experiments.errors import UserError
 
@@ -34,8 +34,10 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         os.close(handle)
         raise UserError(f"{workdir} is in use by {holder}; wait for it, or choose another --workdir") from error
     try:
-        os.truncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        # The name is for a message only: a full disk may refuse it.
+        with suppress(OSError):
+            os.truncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
         os.close(handle)

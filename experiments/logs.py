@@ -21,10 +21,10 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     records = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError:
+        except ValueError:
             continue
     return records
 
@@ -48,9 +48,13 @@ class MetricsLog:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         temporary.replace(path)
         self._file = path.open("a")
-        self._events = EventWriter(workdir / "tensorboard")
-        for record in kept:
-            self._to_events(record)
+        try:
+            self._events = EventWriter(workdir / "tensorboard")
+            for record in kept:
+                self._to_events(record)
+        except BaseException:
+            self._file.close()
+            raise
 
     def write(self, record: dict[str, Any]) -> None:
         """Writes one record: plain data with `step` and `kind`."""
@@ -67,8 +71,10 @@ class MetricsLog:
 
     def __exit__(self, *_: object) -> None:
         if not self._quiet:
-            self._file.close()
-            self._events.close()
+            try:
+                self._file.close()
+            finally:
+                self._events.close()
 
     def _to_events(self, record: dict[str, Any]) -> None:
         for name, value in record.items():

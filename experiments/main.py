@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from logging import getLogger
 
 from experiments import command_line
 from experiments.errors import UserError
@@ -26,8 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
 
         from experiments import parallel, train
 
-        # orbax reports every file it writes, and warns of every checkpoint within an epoch that it has no metric.
-        logging.set_verbosity(logging.ERROR)
+        # Both report what fails in the background with a traceback; `train` says it in one line.
+        logging.set_verbosity(logging.FATAL)
+        getLogger("asyncio").setLevel("CRITICAL")
         if command.distributed is not None:
             parallel.initialize(**dataclasses.asdict(command.distributed))
         train.run(command.config, command.workdir)

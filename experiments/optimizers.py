@@ -20,7 +20,10 @@ def _constant(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.
 
 def _multi_step(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
     # Schedules joined after a warm-up count their steps from its end; the boundaries are epochs of the run.
-    boundaries = {int(epoch * steps_per_epoch) - warmup_steps: config.decay_factor for epoch in config.decay_epochs}
+    last = 2**31 - 1  # of a step counter
+    boundaries = {
+        min(int(epoch * steps_per_epoch) - warmup_steps, last): config.decay_factor for epoch in config.decay_epochs
+    }
     return optax.piecewise_constant_schedule(config.learning_rate, boundaries)
 
 
@@ -70,7 +73,7 @@ def create_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
     """
     if config.schedule not in SCHEDULES:
         raise UserError(f"no schedule {config.schedule!r}; expected one of {', '.join(SCHEDULES)}")
-    warmup_steps = int(config.warmup_epochs * steps_per_epoch)
+    warmup_steps = min(int(config.warmup_epochs * steps_per_epoch), 2**31 - 1)
     schedule = SCHEDULES[config.schedule](config, steps_per_epoch, warmup_steps)
     if warmup_steps == 0:
         return schedule

@@ -75,6 +75,14 @@ def initialize(coordinator_address: str | None, num_processes: int | None, proce
     given = [value is not None for value in (coordinator_address, num_processes, process_id)]
     if any(given) and not all(given):
         raise UserError("--coordinator_address, --num_processes and --process_id belong together; give all or none")
+    if coordinator_address is not None and num_processes is not None and process_id is not None:
+        host, _, port = coordinator_address.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
+            raise UserError(f"--coordinator_address={coordinator_address}: expected HOST:PORT, such as node0:1234")
+        if num_processes < 1 or not 0 <= process_id < num_processes:
+            raise UserError(
+                f"--process_id={process_id} --num_processes={num_processes}: expected 0 <= process_id < num_processes"
+            )
     try:
         jax.distributed.initialize(coordinator_address, num_processes, process_id)
     except (ValueError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -67,16 +68,22 @@ def validate(config: Config) -> None:
     for field in BELOW_ONE:
         if not 0 <= config[field] < 1:
             raise UserError(f"{field} must lie in [0, 1), came {config[field]}")
+    for field, value in config.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{field} must be finite, came {value}")
+        if isinstance(value, int) and abs(value) >= 2**31:
+            raise UserError(f"{field} must lie below 2**31, came {value}")
     if config.log_every_steps < 0:
         raise UserError(f"log_every_steps must not be negative, came {config.log_every_steps}")
     if config.seed + config.num_seeds > 2**31:
         raise UserError(f"seed must stay below 2**31, came {config.seed} with num_seeds={config.num_seeds}")
     if config.decay_factor == 0 and config.schedule in ("multi_step", "plateau"):
         raise UserError("decay_factor must lie between 0 and 1, came 0")
-    if not all(isinstance(epoch, int | float) and epoch > 0 for epoch in config.decay_epochs):
+    if not all(type(epoch) in (int, float) and 0 < epoch < 2**31 for epoch in config.decay_epochs):
         raise UserError(f"decay_epochs must be positive numbers, came {tuple(config.decay_epochs)}")
+    _check_overrides(config.model_overrides.to_dict())
     _check_model("model", config.model)
-    if config.compare_z2:
+    if config.z2_model or config.compare_z2:
         _check_model("z2_model", config.z2_model)
     _check_name("dataset", config.dataset, [*data.DATASETS, data.GENERATED])
     _check_name("normalization", config.normalization, data.NORMALIZATIONS)
@@ -136,6 +143,22 @@ def _check_same(mine: dict[str, Any], theirs: dict[str, Any], workdir: pathlib.P
                 f"{workdir} holds a run with {field}={theirs.get(field)}, this one has {field}={mine.get(field)}; "
                 "choose another --workdir, or the same settings to resume; nothing was changed"
             )
+
+
+def _check_overrides(overrides: dict[str, Any]) -> None:
+    try:
+        json.dumps(overrides)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model_overrides must be plain data, as JSON has it; {error}") from error
+    shape, classes = overrides.get("input_shape", (1, 1, 1)), overrides.get("num_classes", 1)
+    if not isinstance(shape, list | tuple) or len(shape) != 3 or not all(_is_positive(size) for size in shape):
+        raise UserError(f"model_overrides.input_shape must be (ROWS,COLUMNS,CHANNELS), came {shape!r}")
+    if not _is_positive(classes):
+        raise UserError(f"model_overrides.num_classes must be a positive integer, came {classes!r}")
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def _check_model(field: str, name: str) -> None:

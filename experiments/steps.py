@@ -5,7 +5,7 @@ and donated its state. With several seeds the same functions run under `jax.vmap
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array
 
-from experiments import data, optimizers
+from experiments import data, divergence, optimizers
 from experiments._typing import Config
+from experiments.divergence import Divergence
 from experiments.parallel import Layout
 
 Metrics = dict[str, Array]
@@ -33,6 +34,7 @@ class TrainState(NamedTuple):
       average: moving average of params, or () where it is off.
       plateau: state of the learning-rate scale.
       totals: sums over the current epoch, of the loss and of correct answers.
+      divergence: where this run stopped being finite; never part of a checkpoint, which is of a finite state.
     """
 
     step: Array
@@ -43,6 +45,7 @@ class TrainState(NamedTuple):
     average: Any
     plateau: Any
     totals: Metrics
+    divergence: Divergence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Program:
       logits: (state, images) to logits, in evaluation mode.
       learning_rate: that the last update of a state was made with.
       num_parameters: of one network.
+      groups: names of the groups of parameters that a divergence tells apart.
     """
 
     train_step: Callable[[TrainState, dict[str, Array]], tuple[TrainState, Metrics]]
@@ -62,6 +66,7 @@ class Program:
     logits: Callable[[TrainState, Array], Array]
     learning_rate: Callable[[TrainState], Array]
     num_parameters: int
+    groups: tuple[Hashable, ...]
 
 
 def create_program(
@@ -86,7 +91,7 @@ def create_program(
     schedule = optimizers.create_schedule(config, steps_per_epoch)
     plateau = optimizers.plateau(config)
     normalize = data.NORMALIZATIONS[config.normalization]
-    graphs = {}
+    graphs, names = {}, {}
 
     def initial_state(seed: int) -> TrainState:
         model = build_model(nnx.Rngs(seed))
@@ -94,6 +99,7 @@ def create_program(
         graphs["eval"] = nnx.graphdef(model)
         model.train()
         graphs["train"], params, other = nnx.split(model, nnx.Param, ...)
+        names["groups"] = divergence.group_names(model, params)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             key=jax.random.fold_in(jax.random.key(seed), 1),
@@ -103,6 +109,7 @@ def create_program(
             average=jax.tree.map(jnp.copy, params) if config.ema_decay else (),
             plateau=plateau.init(params),
             totals={"loss": jnp.zeros(()), "correct": jnp.zeros(())},
+            divergence=divergence.none_yet(len(names["groups"])),
         )
 
     states = [initial_state(config.seed + index) for index in range(config.num_seeds)]
@@ -150,6 +157,16 @@ def create_program(
             optimizer=optimizer_state,
             average=average,
             totals=totals,
+            divergence=divergence.note(
+                state.divergence,
+                names["groups"],
+                step=state.step + 1,
+                images=batch["image"],
+                loss=loss,
+                gradients=gradients,
+                params=state.params,
+                updated=(params, other),
+            ),
         )
         return after, {"loss": loss, "accuracy": correct}
 
@@ -178,5 +195,6 @@ def create_program(
         logits=jax.jit(logits, **compiled),
         learning_rate=jax.jit(learning_rate, **compiled),
         num_parameters=num_parameters,
+        groups=names["groups"],
     )
     return program, layout.replicate(state)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from experiments import data, evaluate, locking, settings, summary
+from experiments import data, divergence, evaluate, locking, settings, summary
 from experiments._typing import Config
 from experiments.checkpoints import Checkpoints
 from experiments.errors import UserError
@@ -31,9 +31,20 @@ def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
       The summary, or None where a signal stopped the run before its end.
 
     Raises:
-      UserError: a configuration, data or a work directory that cannot be used.
+      UserError: a configuration, data or a work directory that cannot be used, or a run that has diverged.
     """
     settings.validate(config)
+    try:
+        return _run(config, workdir)
+    except OSError as error:
+        # A full disk, a directory that is gone: whatever was being written has a name of its own until it is complete.
+        raise UserError(
+            f"{error.filename or workdir}: {error.strerror or error}; what was saved before is intact, "
+            "and the same command goes on from it"
+        ) from error
+
+
+def _run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     first = jax.process_index() == 0
     with locking.locked(workdir) if first else nullcontext():
         if first:
@@ -44,7 +55,8 @@ def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
             if first:
                 print(f"{workdir} holds this run, finished; its summary again. A new run needs another --workdir.")
         else:
-            result = _train(config, workdir)
+            with stop_on_signals() as stop:
+                result = _train(config, workdir, stop)
         if result is None:
             return None
         result["z2"] = _compare(config, workdir)
@@ -54,7 +66,7 @@ def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
         return result
 
 
-def _train(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
+def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str, Any] | None:
     info = models.model_info(config.model)
     dataset = data.load_dataset(
         config,
@@ -66,6 +78,8 @@ def _train(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     if steps_per_epoch == 0:
         raise UserError(f"batch_size={config.batch_size}, but there are only {len(dataset.train)} training images")
     num_steps = steps_per_epoch * config.num_epochs
+    if num_steps >= 2**31:
+        raise UserError(f"num_epochs={config.num_epochs} of {steps_per_epoch} steps: a run has fewer than 2**31 steps")
 
     program, state = create_program(
         config, lambda rngs: build_model(config, rngs), steps_per_epoch=steps_per_epoch, layout=layout
@@ -82,27 +96,28 @@ def _train(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     if jax.process_index() == 0:
         settings.remember(config, workdir)
     with ExitStack() as stack:
-        checkpoints = Checkpoints(workdir, layout)
-        stack.callback(checkpoints.close)
+        checkpoints = stack.enter_context(Checkpoints(workdir, layout))
         seconds = 0.0
-        if checkpoints.last is not None:
-            state, position = checkpoints.restore(checkpoints.last, state)
+        restored, told = checkpoints.resume(state)
+        if restored is not None:
+            state, position = restored
             seconds = position["seconds"]
             batches.set_state(position["input"])
         log = stack.enter_context(MetricsLog(workdir, step=int(_first(state.step)), quiet=jax.process_index() > 0))
         terminal = stack.enter_context(Terminal(num_steps, quiet=jax.process_index() > 0))
-        stop = stack.enter_context(stop_on_signals())
+        for line in told:
+            terminal.say(line)
         loop = Loop(config, program, layout, dataset, checkpoints, log, terminal, stop, seconds)
         loop.announce(workdir, int(_first(state.step)))
         state = loop.train(state, batches)
         if stop:
+            checkpoints.wait()
             terminal.say(f"stopped by signal {stop.signal}, everything is saved; the same command goes on from here")
             return None
 
-        best = checkpoints.best
-        assert best is not None
-        if best != checkpoints.last:
-            state, _ = checkpoints.restore(best, state)
+        best, state, told = checkpoints.restore_best(state)
+        for line in told:
+            terminal.say(line)
         terminal.say(f"testing the weights of epoch {best // steps_per_epoch}, the best on the validation split")
         return summary.evaluate_run(
             config,
@@ -171,18 +186,35 @@ class Loop:
                     self.num_images += config.batch_size * config.num_seeds
                 self.terminal.step(step, epoch=epoch, num_epochs=config.num_epochs)
                 if config.log_every_steps and step % config.log_every_steps == 0:
+                    self._check_finite(state)
                     self._log_step(step, epoch, metrics, started)
                 if config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0 and step < end:
+                    self._check_finite(state)
                     self.checkpoints.save(step, state, self._position(batches, started))
             jax.block_until_ready(state.step)
             spent = time.perf_counter() - started
             self.stepping_seconds += spent
             self.seconds += spent
+            self._check_finite(state)
             if step < end:
                 self.checkpoints.save(step, state, self._position(batches))
                 break
             state = self._end_epoch(state, step, epoch, batches)
         return state
+
+    def _check_finite(self, state: TrainState) -> None:
+        config = self.config
+        fault = divergence.explain(
+            state.divergence,
+            self.program.groups,
+            seeds=range(config.seed, config.seed + config.num_seeds),
+            steps_per_epoch=self.steps_per_epoch,
+        )
+        if fault is None:
+            return
+        last = self.checkpoints.last
+        kept = "nothing was saved yet" if last is None else f"the checkpoint of step {last}, before it, is kept"
+        raise UserError(f"{fault}; {kept}")
 
     def _log_step(self, step: int, epoch: int, metrics: dict[str, jax.Array], started: float) -> None:
         loss, accuracy = np.asarray(metrics["loss"]), np.asarray(metrics["accuracy"])
@@ -204,11 +236,6 @@ class Loop:
         validation = evaluate.summarize(logits, labels)
         self.seconds += time.perf_counter() - started
         rate = self.program.learning_rate(state)
-        if not np.all(np.isfinite(train["loss"])):
-            raise UserError(
-                f"the training loss is not finite in epoch {epoch}: the run has diverged; "
-                "a lower --config.learning_rate or a --config.gradient_clip may help"
-            )
         record = {
             "kind": "epoch",
             "step": step,
@@ -255,7 +282,9 @@ def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
         if isinstance(overrides.get("group"), str):
             overrides["group"] = groups.group_by_name(overrides["group"])
         return models.create_model(config.model, rngs=rngs, **overrides)
-    except (ValueError, TypeError) as error:
+    except Exception as error:
+        if not config.model_overrides and not isinstance(error, ValueError | TypeError):
+            raise
         raise UserError(f"{config.model} cannot be built: {error}") from error
 
 

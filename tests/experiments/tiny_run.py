@@ -1,26 +1,28 @@
-"""A run of the tiny network in a process of its own: `python -m tests.experiments.tiny_run WORKDIR [FIELD=VALUE ...]`."""
+"""A run of the tiny network in a process of its own, by the program's own command line.
 
-import pathlib
+`python -m tests.experiments.tiny_run WORKDIR [FIELD=VALUE ...]`, of which the last value of a field counts. This file
+is the configuration, too.
+"""
+
 import sys
 
-from experiments import command_line, parallel, summary, train
+from experiments import main as program
+from experiments import summary
 from tests.experiments.conftest import make_tiny_config, make_tiny_models
+
+ADDRESSES = ("coordinator_address", "num_processes", "process_id")
+
+
+def get_config():
+    return make_tiny_config("tiny")
 
 
 def main(workdir: str, *fields: str) -> None:
     make_tiny_models(setattr)
     summary._draw = lambda *_: None
-    config = make_tiny_config("tiny")
-    address = {}
-    for field in fields:
-        name, _, value = field.partition("=")
-        if name in ("coordinator_address", "num_processes", "process_id"):
-            address[name] = value if name == "coordinator_address" else int(value)
-        else:
-            command_line.override(config, name, value)
-    if address:
-        parallel.initialize(**address)
-    train.run(config, pathlib.Path(workdir))
+    values = dict(field.split("=", 1) for field in fields)
+    flags = [f"--{name}={value}" if name in ADDRESSES else f"--config.{name}={value}" for name, value in values.items()]
+    program.main(["--config", __file__, "--workdir", workdir, *flags])
 
 
 if __name__ == "__main__":

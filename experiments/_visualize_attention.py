@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import data, evaluate
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
+from experiments import data, evaluate
 from experiments._visualize_run import Run, file_image, image_of_test_split, load_run, with_downsampling
 from experiments._visualize_steerability import number
 from experiments.errors import UserError
@@ -89,7 +89,9 @@ def make(options: argparse.Namespace) -> tuple[list[pathlib.Path], str]:
     found = _regimes(run, view)
     if found is not None:
         regimes, by_regime = found
-        numbers["regimes"] = {name: [dataclasses.asdict(error) for error in errors] for name, errors in by_regime.items()}
+        numbers["regimes"] = {
+            name: [dataclasses.asdict(error) for error in errors] for name, errors in by_regime.items()
+        }
         captions["regimes"] = _regimes_caption(run, regimes, by_regime)
         panels.draw_regimes(view, regimes, captions["regimes"], *paths("regimes"))
 
@@ -143,8 +145,9 @@ def _attention_caption(run: Run, view: panels.Transforms, prediction: str, error
         f"Attention of {run.config.model} ({100 * run.accuracy:.1f} % on its test split) to {prediction}, and to its "
         f"transforms under {run.group.name}. Colour: the share of the signal that attention lets through, mean over "
         "channels and poses; one scale for each layer. Arrows: the same for each pose, pointing where that pose has its "
-        f"top{', light red for mirrored poses' if mirrored else ''}; from no arrow for the smallest share in the layer to "
-        "the longest for the largest. An image has no poses, so that the map of the first layer has no arrows. "
+        f"top{', light red for mirrored poses' if mirrored else ''}; from "
+        "no arrow for the smallest share in the layer to the longest for its largest twentieth. "
+        "An image has no poses, so that the map of the first layer has no arrows. "
         f"Largest difference between a map of a transformed image and the transformed map of the image, over "
         f"{len(errors)} layers, all positions and poses and {len(view.elements)} elements: {number(worst.largest)} of the "
         f"signal ({worst.name})."
@@ -155,21 +158,19 @@ def _features_caption(run: Run, channel: int, error: measure.Difference) -> str:
     return (
         f"Output of the lifting layer, channel {channel}, whose responses vary most: under {run.group.name} the maps turn "
         "with the image, and each is passed on to another pose. The frame follows one map. Largest difference from the "
-        f"turned and shifted maps of the image: {number(error.largest)}, in units of the response; relative to its "
-        f"standard deviation {number(error.relative)}."
+        f"turned and shifted maps of the image: {number(error.largest)}, in units of the response; root mean "
+        f"square {number(error.relative)} of its standard deviation."
     )
 
 
-def _regimes_caption(
-    run: Run, regimes: dict[str, measure.Layer], errors: dict[str, list[measure.Difference]]
-) -> str:
+def _regimes_caption(run: Run, regimes: dict[str, measure.Layer], errors: dict[str, list[measure.Difference]]) -> str:
     trained = NAMES[getattr(run.model, "downsampling", "pool")]
     parts = []
     for name, found in errors.items():
         shown = next(error for error in found if error.name == regimes[name].name)
         worst = max(found, key=lambda error: error.largest)
         parts.append(
-            f"{name}: {number(shown.largest)} of the signal, {number(shown.relative)} of the standard deviation of the map "
+            f"{name}: {number(shown.largest)} of the signal, root mean square {number(shown.relative)} of the map's standard deviation "
             f"({number(worst.largest)} in the worst of {len(found)} layers)"
         )
     side = next(iter(regimes.values())).passed.shape[1]

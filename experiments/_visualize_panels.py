@@ -15,6 +15,7 @@ from PIL import Image
 
 from experiments._visualize_files import save, write_caption
 from experiments._visualize_measure import Layer, moved
+from experiments._visualize_steerability import number
 from gequi_jax import groups
 
 ARROWS_ON_A_SIDE = 8
@@ -48,8 +49,8 @@ class Transforms:
 def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths: pathlib.Path) -> None:
     """Attention of some layers, a column for each, to every transform of an image, a row for each."""
     rows = len(view.elements)
-    figure = Figure(figsize=(8, 1.4 * rows + 2.2), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.0, 1.2))
+    figure = Figure(figsize=(8, 1.4 * rows + 2.1), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.2, 0.9))
     above, foot = parts
     grid = above.subplots(rows, 1 + len(layers), squeeze=False)
     for row, element in enumerate(view.elements):
@@ -58,6 +59,7 @@ def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths:
         for axes, layer in zip(grid[row, 1:], layers, strict=True):
             axes.imshow(layer.passed[row].mean(axis=-1), **_scale(layer.passed[:rows]))
             _draw_arrows(axes, layer.passed[row], layer.passed[:rows], view.group)
+    _title(above, "Attention to an image turns with it")
     grid[0, 0].set_title("image", fontsize=9)
     for column, layer in enumerate(layers, start=1):
         sides = "x".join(map(str, layer.passed.shape[1:3]))
@@ -71,8 +73,8 @@ def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths:
 def draw_features(view: Transforms, maps: np.ndarray, text: str, *paths: pathlib.Path) -> None:
     """One channel of feature maps on the group, `[elements, rows, columns, poses]`, framed where the identity's map went."""
     rows, poses = maps.shape[0], maps.shape[-1]
-    figure = Figure(figsize=(8, 6.4 / (poses + 1) * rows + 1.6), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(6.4 / (poses + 1) * rows + 0.8, 0.8))
+    figure = Figure(figsize=(8, 6.4 / (poses + 1) * rows + 1.2), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(6.4 / (poses + 1) * rows + 0.6, 0.6))
     above, foot = parts
     grid = above.subplots(rows, 1 + poses, squeeze=False)
     scale = {"cmap": "viridis", "norm": Normalize(maps.min(), maps.max())}
@@ -85,6 +87,7 @@ def draw_features(view: Transforms, maps: np.ndarray, text: str, *paths: pathlib
             axes.set(xticks=[], yticks=[])
             followed = pose == element  # (L_g f)(x, g) = f(g^-1 x, e)
             axes.spines[:].set(visible=followed, color="red", linewidth=2.5)
+    _title(above, "Feature maps turn with the image, and pass on to another pose")
     grid[0, 0].set_title("image", fontsize=8)
     for pose in range(poses):
         grid[0, 1 + pose].set_title(f"pose {view.name(pose)}", fontsize=8)
@@ -98,13 +101,16 @@ def draw_features(view: Transforms, maps: np.ndarray, text: str, *paths: pathlib
 def draw_regimes(view: Transforms, regimes: dict[str, Layer], text: str, *paths: pathlib.Path) -> None:
     """A layer of networks that differ in one thing: its maps of transformed images, and what they are off by."""
     rows = len(view.elements)
-    figure = Figure(figsize=(8, 1.4 * rows + 2.2), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.0, 1.2))
+    figure = Figure(figsize=(8, 1.4 * rows + 2.1), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.2, 0.9))
     above, foot = parts
     grid = above.subplots(rows, 1 + 2 * len(regimes), squeeze=False)
     means = {name: layer.passed[:rows].mean(axis=-1) for name, layer in regimes.items()}
     off = {
-        name: [np.abs(layer.passed[row] - _expected(layer, element, view)).max(axis=-1) for row, element in enumerate(view.elements)]
+        name: [
+            np.abs(layer.passed[row] - _expected(layer, element, view)).max(axis=-1)
+            for row, element in enumerate(view.elements)
+        ]
         for name, layer in regimes.items()
     }
     stacked = np.concatenate([*means.values()])
@@ -117,6 +123,8 @@ def draw_regimes(view: Transforms, regimes: dict[str, Layer], text: str, *paths:
         for column, name in enumerate(regimes):
             grid[row, 1 + 2 * column].imshow(means[name][row], **scale)
             grid[row, 2 + 2 * column].imshow(off[name][row], **scale_off)
+            grid[row, 2 + 2 * column].set_xlabel(f"at most {number(off[name][row].max())}", fontsize=8)
+    _title(above, "Attention behind pooling and behind a stride, to an image and its transforms")
     grid[0, 0].set_title("image", fontsize=9)
     for column, name in enumerate(regimes):
         grid[0, 1 + 2 * column].set_title(f"{name}: map", fontsize=9)
@@ -134,7 +142,7 @@ def animate(
     images: np.ndarray, layers: Sequence[Layer], group: groups.FiniteGroup, path: pathlib.Path, *, seconds: float = 4.0
 ) -> None:
     """Images that turn through 360 degrees, and attention to each, as a GIF that repeats."""
-    figure = Figure(figsize=(2.0 * (1 + len(layers)), 2.4), layout="constrained")
+    figure = Figure(figsize=(2 * (1 + len(layers)), 2.4), dpi=80, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     (grid,) = figure.subplots(1, 1 + len(layers), squeeze=False)
     frames = []
@@ -152,7 +160,8 @@ def animate(
         figure.set_layout_engine("none")
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     # One palette for all, so that colours do not flicker.
-    palette = frames[0].quantize(128)
+    some = np.concatenate([np.asarray(frame) for frame in frames[:: max(1, len(frames) // 6)]])
+    palette = Image.fromarray(some).quantize(256)
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     duration = round(1000 * seconds / len(frames))
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=duration, loop=0, optimize=True)
@@ -160,6 +169,10 @@ def animate(
 
 def _expected(layer: Layer, element: int, view: Transforms) -> np.ndarray:
     return moved(element, layer.passed[:1], view.group)[0]
+
+
+def _title(figure: Any, text: str) -> None:
+    figure.suptitle(text, fontsize=10, x=0.01, ha="left")
 
 
 def _show_image(axes: Any, image: np.ndarray) -> None:
@@ -175,20 +188,20 @@ def _scale(passed: np.ndarray) -> dict[str, Any]:
 def _add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
     bar = figure.colorbar(ScalarMappable(**scale), ax=axes, location="bottom", fraction=0.03, pad=0.01, aspect=14)
     bar.set_label(label, fontsize=8)
-    bar.locator = MaxNLocator(3)
+    bar.locator = MaxNLocator(2, steps=[1, 2, 5, 10])
     bar.ax.tick_params(labelsize=7)
     bar.update_ticks()
 
 
 def _draw_arrows(axes: Any, passed: np.ndarray, everywhere: np.ndarray, group: groups.FiniteGroup) -> None:
-    """An arrow for each pose: turned as the pose is, as long as its share lies between the extremes of the layer."""
+    """An arrow for each pose: turned as the pose is, as long as its share is large within the layer."""
     axes.set(xticks=[], yticks=[])
     if passed.shape[-1] == 1:
         return
     rows, columns = (_symmetric_places(side) for side in passed.shape[:2])
     step = rows[1] - rows[0] if len(rows) > 1 else 1
-    low, high = everywhere.min(), everywhere.max()
-    strength = (passed[np.ix_(rows, columns)] - low) / max(high - low, 1e-12)
+    low, high = everywhere.min(), np.quantile(everywhere, 0.95)
+    strength = np.clip((passed[np.ix_(rows, columns)] - low) / max(high - low, 1e-12), 0, 1)
     across, down = np.meshgrid(columns, rows)
     for pose, matrix in enumerate(group.matrices):
         towards = matrix @ np.array([-1.0, 0.0])  # upwards, as rows and columns
@@ -202,10 +215,10 @@ def _draw_arrows(axes: Any, passed: np.ndarray, everywhere: np.ndarray, group: g
             angles="xy",
             scale_units="xy",
             scale=1,
-            width=0.008,
-            headwidth=4,
-            headlength=4,
-            headaxislength=3.5,
+            width=0.009,
+            headwidth=3,
+            headlength=3,
+            headaxislength=3,
         )
 
 

@@ -12,8 +12,9 @@ from absl import logging
 from flax import nnx
 from PIL import Image
 
-from experiments import checkpoints, data, parallel, steps, summary, train
+from experiments import checkpoints, data, parallel, settings, steps, summary, train
 from experiments._typing import Config
+from experiments.configs import default
 from experiments.errors import UserError
 from gequi_jax import groups, models
 
@@ -62,7 +63,8 @@ def load_run(workdir: pathlib.Path) -> Run:
         raise UserError(f"--workdir {workdir}: its {checkpoints.FOLDER} are missing; choose another run")
     # orbax reports every file that it reads.
     logging.set_verbosity(logging.ERROR)
-    config = ml_collections.ConfigDict(finished["config"])
+    # A run of an earlier version may lack fields; their defaults are what it did.
+    config = ml_collections.ConfigDict(settings.as_plain(default.get_config()) | finished["config"])
     layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=config.num_seeds > 1)
     built = []
 
@@ -114,7 +116,9 @@ def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:
     dataset = data.load_dataset(run.config, image_shape=run.image_shape, num_classes=classes)
     test = dataset.test()
     if not 0 <= index < len(test):
-        raise UserError(f"--index {index}: expected 0 to {len(test) - 1}, the {len(test)} test images of {dataset.name}")
+        raise UserError(
+            f"--index {index}: expected 0 to {len(test) - 1}, the {len(test)} test images of {dataset.name}"
+        )
     batch = test.fetch(np.asarray([index]))
     image = np.asarray(data.as_unit_range(jnp.asarray(batch["image"])))[0]
     return image, f"test image {index} of {dataset.name}, class {batch['label'][0]}"

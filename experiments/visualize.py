@@ -70,7 +70,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
       UserError: an unknown picture, option or value, or an output directory that cannot be made.
     """
-    parser = _Parser(prog="python -m experiments.visualize", description="Pictures of what the layers do; of attention by default.")
+    parser = _Parser(
+        prog="python -m experiments.visualize", description="Pictures of what the layers do; of attention by default."
+    )
     pictures = parser.add_subparsers(dest="picture", metavar="PICTURE", required=True)
     for name, picture in PICTURES.items():
         options = pictures.add_parser(name, help=picture.summary, description=f"Draws {picture.summary}.")

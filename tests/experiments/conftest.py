@@ -1,5 +1,7 @@
 """A network small enough to compile in a second, in the place of the library's own."""
 
+import gc
+import time
 import types
 
 import jax
@@ -32,6 +34,14 @@ def plain_promotion():
     """Third-party training code (optax, flax.nnx) is written for JAX's standard promotion rules."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+@pytest.fixture
+def late_answers():
+    """Reads and writes of orbax that were under way when one failed end, and are told off, within the test."""
+    yield
+    time.sleep(0.05)
+    gc.collect()
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def zeroed(path):
 
 
 @LATE
+@pytest.mark.usefixtures("late_answers")
 @pytest.mark.parametrize("harm", [pathlib.Path.unlink, emptied, halved, one_byte_short, zeroed])
 def test_any_damaged_file_of_a_checkpoint_is_harmless_or_noticed(harm, two_checkpoints, tmp_path):
     last = pathlib.Path(checkpoints.FOLDER) / "2"

@@ -164,6 +164,7 @@ class Patches:
 
 
 @LATE
+@pytest.mark.usefixtures("late_answers")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_while_writing_ends_with_one_line_and_the_run_goes_on(
     fault, tiny_config, whole, tmp_path, monkeypatch, capfd
@@ -228,8 +229,9 @@ def broken_off(whole_runs):
 
 
 def arrays_cut(folder):
-    path = max(folder.glob("state/**/d/*"), key=lambda path: path.stat().st_size)
-    os.truncate(path, path.stat().st_size // 2)
+    # All of them: orbax leaves some behind that nothing refers to any more.
+    for path in folder.glob("state/**/d/*"):
+        os.truncate(path, path.stat().st_size // 2)
 
 
 DAMAGES = {
@@ -241,6 +243,7 @@ DAMAGES = {
 
 
 @LATE
+@pytest.mark.usefixtures("late_answers")
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_checkpoint_before_a_damaged_one_takes_its_place(damage, tiny_config, broken_off, whole, tmp_path, capfd):
     tiny_config.checkpoint_every_steps, tiny_config.augmentation = 3, ()
@@ -258,6 +261,7 @@ def test_the_checkpoint_before_a_damaged_one_takes_its_place(damage, tiny_config
 
 
 @LATE
+@pytest.mark.usefixtures("late_answers")
 def test_a_damaged_best_checkpoint_is_replaced_by_the_next_best(tiny_config, tmp_path, monkeypatch, capfd):
     restore_best = Checkpoints.restore_best
 
@@ -282,6 +286,7 @@ def test_a_damaged_best_checkpoint_is_replaced_by_the_next_best(tiny_config, tmp
 
 
 @LATE
+@pytest.mark.usefixtures("late_answers")
 def test_without_a_usable_checkpoint_nothing_is_changed(tiny_config, broken_off, tmp_path, capfd):
     tiny_config.checkpoint_every_steps, tiny_config.augmentation = 3, ()
     workdir = tmp_path / "run"
@@ -324,42 +329,6 @@ def test_a_second_run_is_refused_and_a_signal_saves_and_exits_0(tiny_config, tmp
     assert f"resuming at step {stopped}" in capfd.readouterr().out
     main(flags(tmp_path / "whole", *more))
     assert records(tmp_path / "run") == records(tmp_path / "whole")
-
-
-SMALL_DISK = """
-set -e
-mount -t tmpfs -o size=700k tmpfs "$1"
-head -c 400k /dev/zero > "$1/ballast"
-run="$2 -m tests.experiments.tiny_run $1/run num_epochs=40 checkpoint_every_steps=3"
-code=0; $run > "$3/first.out" 2> "$3/first.err" || code=$?
-echo $code > "$3/code"
-rm "$1/ballast"; mount -o remount,size=50m "$1"
-$run > "$3/second.out" 2> "$3/second.err"
-cp "$1/run/metrics.jsonl" "$3"
-"""
-
-
-def can_mount():
-    command = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
-    return shutil.which("unshare") and subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.slow
-def test_a_disk_that_is_really_full(tiny_config, tmp_path):
-    if not can_mount():
-        pytest.skip("needs a file system of its own")
-    for name in ("disk", "out"):
-        (tmp_path / name).mkdir()
-    command = ["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", tmp_path / "disk", sys.executable, tmp_path / "out"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    out = tmp_path / "out"
-    assert (out / "code").read_text() == "2\n"
-    errors = (out / "first.err").read_text()
-    assert errors.count("\n") == 1
-    assert "No space left on device" in errors
-    assert "resuming at step" in (out / "second.out").read_text()
-    main(flags(tmp_path / "whole", "num_epochs=40", "checkpoint_every_steps=3"))
-    assert records(out) == records(tmp_path / "whole")
 
 
 def test_a_damaged_configuration_refuses(tiny_config, tmp_path, capfd):

@@ -35,13 +35,13 @@ CASES = [
 
 def operands(group, shape, window_size, *, lifting=False, batch=2, dtype="float32", size=1.0, pose_rows=None, seed=1):
     """Query, key, value, the encoding of positions, and for group self-attention that of poses."""
-    keys = jax.random.split(jax.random.key(seed), 5)
+    generator = np.random.default_rng(seed)
     poses = () if lifting else (group.order,)
     window = np.prod([2 * side - 1 if window_size is None else window_size for side in shape])
     shapes = [(batch, *shape, *poses, HEADS, FEATURES)] * 3 + [(group.order, int(window), FEATURES if lifting else 3)]
     shapes += [] if lifting else [(pose_rows or group.order, 2)]
-    arrays = [jax.random.normal(key, shape, "float32") for key, shape in zip(keys, shapes, strict=False)]
-    return [size * arrays[0].astype(dtype), *(array.astype(dtype) for array in arrays[1:])]
+    query, *others = (jnp.asarray(generator.normal(size=shape), dtype) for shape in shapes)
+    return [size * query, *others]
 
 
 def attend(arrays, **options):
@@ -52,7 +52,7 @@ def attend(arrays, **options):
 
 def attend_with_gradients(arrays, **options):
     out, pullback = jax.vjp(lambda *arrays: attend(arrays, **options), *arrays)
-    weights = jax.random.normal(jax.random.key(7), out.shape, "float32").astype(out.dtype)
+    weights = jnp.asarray(np.random.default_rng(7).normal(size=out.shape), out.dtype)
     return out, *pullback(weights)
 
 

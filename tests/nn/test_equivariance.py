@@ -1,6 +1,7 @@
 """Every layer, every group, every element that maps the grid to itself; and the control that must fail."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -36,13 +37,14 @@ def inputs(row: Row, group, size, dtype):
     # Volumes are kept small: the loops over elements, not the size, find errors.
     shape = (min(size, 5) if group.dim == 3 and row.sizes == (5, 6) else size,) * group.dim
     poses = (group.order,) if row.input == "feature_map" else ()
-    return jax.random.normal(jax.random.key(1), (2, *shape, *poses, 3), dtype)
+    return jnp.asarray(np.random.default_rng(1).normal(size=(2, *shape, *poses, 3)), dtype)
 
 
 @pytest.mark.parametrize(("row", "group"), CASES)
 def test_layers_are_equivariant_in_float32(row, group):
     layer = build(row, group, "float32")
-    for size in row.sizes:
+    # Each size is a program to compile: here both for p4 and p4m, elsewhere one, and the other in float64.
+    for size in row.sizes if families.name(group) in ("p4", "p4m") else row.sizes[:1]:
         x = inputs(row, group, size, "float32")
         assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-5)
 
@@ -51,7 +53,7 @@ def test_layers_are_equivariant_in_float32(row, group):
 @pytest.mark.usefixtures("x64")
 def test_layers_are_equivariant_in_float64(row, group):
     layer = build(row, group, "float64")
-    x = inputs(row, group, row.sizes[0], "float64")
+    x = inputs(row, group, row.sizes[1], "float64")
     assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-12)
 
 

@@ -4,6 +4,7 @@
 (the channels of one head) and `window` (the offsets of a neighbourhood, flattened in array order).
 """
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Grid = Float[Array, "batch *spatial channels"]
@@ -16,8 +17,17 @@ FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
 # The features of values are those of the output; they may differ from the features of queries and keys.
 GridValues = Float[Array, "batch *spatial heads value_features"]
 FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
+# What NumPy can do as well.
+AnyGrid = Float[Array | np.ndarray, "batch *spatial channels"]
+AnyOutGrid = Float[Array | np.ndarray, "batch *out_spatial out_channels"]
+AnyFeatureMap = Float[Array | np.ndarray, "batch *spatial group channels"]
+AnyOutFeatureMap = Float[Array | np.ndarray, "batch *out_spatial out_group out_channels"]
 
 __all__ = [
+    "AnyFeatureMap",
+    "AnyGrid",
+    "AnyOutFeatureMap",
+    "AnyOutGrid",
     "Array",
     "Bool",
     "FeatureMap",

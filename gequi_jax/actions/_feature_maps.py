@@ -1,14 +1,13 @@
 """The action on functions on the group: the regular representation."""
 
-import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._typing import FeatureMap, OutFeatureMap
+from gequi_jax._typing import AnyFeatureMap, AnyOutFeatureMap
 from gequi_jax.actions._grids import act_on_grid, check_spatial_axes, checked_element
 from gequi_jax.groups import FiniteGroup
 
 
-def act_on_feature_map(element: int | np.integer, x: FeatureMap, *, group: FiniteGroup) -> OutFeatureMap:
+def act_on_feature_map(element: int | np.integer, x: AnyFeatureMap, *, group: FiniteGroup) -> AnyOutFeatureMap:
     """Transforms feature maps on the group by one element: the images move and the poses are permuted.
 
         (L_g f)(x, h) = f(g^-1 x, g^-1 h)
@@ -24,7 +23,7 @@ def act_on_feature_map(element: int | np.integer, x: FeatureMap, *, group: Finit
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
     inverse = group.inverses[checked_element(element, group)]
-    poses = jnp.take(x, group.cayley_table[inverse], axis=-2)
+    poses = x[..., group.cayley_table[inverse], :]
     merged = poses.reshape(*x.shape[:-2], -1)
     moved = act_on_grid(element, merged, group=group)
     return moved.reshape(*moved.shape[:-1], *x.shape[-2:])

@@ -4,19 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._typing import Array, Grid, OutGrid
+from gequi_jax._typing import AnyGrid, AnyOutGrid, Array, Grid, OutGrid
 from gequi_jax.actions._positions import window_offsets
 from gequi_jax.groups import FiniteGroup
 
 
-def act_on_grid(element: int | np.integer, x: Grid, *, group: FiniteGroup) -> OutGrid:
+def act_on_grid(element: int | np.integer, x: AnyGrid, *, group: FiniteGroup) -> AnyOutGrid:
     """Transforms images by one group element, about their centre.
 
         (L_h f)(x) = f(h^-1 x)
 
     A matrix that permutes and reverses the axes only moves array entries: no arithmetic, and images of any shape (a
     quarter turn exchanges the sides of an oblong image). Any other element interpolates multilinearly, reads zeros
-    outside the image, and keeps its shape.
+    outside the image, and keeps its shape. NumPy arrays are moved by NumPy, without a program to compile.
 
     Args:
       element: the index of h in the group.
@@ -38,9 +38,9 @@ def act_on_grid(element: int | np.integer, x: Grid, *, group: FiniteGroup) -> Ou
     if not _permutes_axes(matrix):
         return _interpolate(x, np.linalg.inv(matrix))
     source = np.abs(matrix).argmax(axis=1)
-    reversed_axes = np.flatnonzero(matrix.sum(axis=1) < 0) + 1
-    moved = jnp.transpose(x, (0, *(source + 1).tolist(), x.ndim - 1))
-    return jnp.flip(moved, axis=tuple(reversed_axes.tolist()))
+    signs = matrix.sum(axis=1)
+    moved = x.transpose((0, *(source + 1).tolist(), x.ndim - 1))
+    return moved[(slice(None), *(slice(None, None, int(sign)) for sign in signs))]
 
 
 def grid_preserving_elements(group: FiniteGroup) -> list[int]:

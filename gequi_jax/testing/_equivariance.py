@@ -59,11 +59,12 @@ def equivariance_errors(
     for argument, name, legal in (("input", input, ("grid", "feature_map")), ("output", output, tuple(_ACTIONS))):
         if name not in legal:
             raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
-    y = fn(x)
+    # Moved by NumPy: a program for each element would compile for much longer than it runs.
+    x, y = np.asarray(x), np.asarray(fn(x))
     errors = []
     for element in range(group.order) if elements is None else elements:
         expected = _ACTIONS[output](element, y, group=group)
-        got = fn(_ACTIONS[input](element, x, group=group))
+        got = fn(jnp.asarray(_ACTIONS[input](element, x, group=group)))
         if jnp.shape(got) != jnp.shape(expected):
             raise ValueError(
                 f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it "

@@ -106,6 +106,7 @@ def test_every_section_has_cases_with_contenders():
             assert all(case.variable in case.setting for case in found if case.variable)
 
 
+@pytest.mark.slow
 def test_a_training_step_goes_on_from_its_own_state(tmp_path):
     (case,) = cases.sections(True)["training step"]()
     (measurement,) = benchmark.measure(case, repeats=2, memory_limit=1e10)

@@ -13,6 +13,9 @@ from experiments.errors import UserError
 from experiments.parallel import create_layout
 from tests.experiments.test_reliability import LATE
 
+# Minutes together; continuous integration runs them.
+pytestmark = pytest.mark.slow
+
 
 def small_state(step):
     values = jax.random.normal(jax.random.key(step), (40, 50))

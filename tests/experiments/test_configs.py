@@ -53,10 +53,8 @@ def program_of(config):
 RECIPES = [
     "rotmnist_r4_sa",
     "rotmnist_alpha_p4_cnn",
-    "cifar10_z2_sa",
     "cifar10_p4_all_cnn",
     "cifar10_p4m_resnet44",
-    "pcam_z2_sa",
     "pcam_p4_densenet",
 ]
 

@@ -13,6 +13,9 @@ from tests.experiments import conftest
 from tests.experiments.test_reliability import FIELDS, flags, refused, saved_steps
 from tests.experiments.test_train import records
 
+# Minutes together; continuous integration runs them.
+pytestmark = pytest.mark.slow
+
 NUM_TRAIN, BATCH_SIZE, LAST = 70, 16, 12
 NAMES = ("first", "second", "third")
 

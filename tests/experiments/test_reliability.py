@@ -18,6 +18,9 @@ from experiments.main import main
 from tests.experiments import tiny_run
 from tests.experiments.test_train import BreakOffError, records, run_until
 
+# Minutes together; continuous integration runs them.
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS_PER_EPOCH = 4
 # A read or write that fails leaves others under way, whose answers come when nobody listens any more.

@@ -21,7 +21,9 @@ def test_convolutions_agree_with_loops(group, side):
     window = (side,) * group.dim if group.dim < 3 else (3,) * 3
     generator = np.random.default_rng(0)
     image, feature_map = (generator.normal(size=(*spatial, *poses, 2)).astype("f") for poses in ((), (group.order,)))
-    kernel, group_kernel = (generator.normal(size=(*window, *poses, 2, 3)).astype("f") for poses in ((), (group.order,)))
+    kernel, group_kernel = (
+        generator.normal(size=(*window, *poses, 2, 3)).astype("f") for poses in ((), (group.order,))
+    )
     lifted = functional.lifting_conv(image[None], kernel, group=group)[0]
     np.testing.assert_allclose(lifted, reference.lifting_conv(group, image, kernel), atol=1e-4)
     convolved = functional.group_conv(feature_map[None], group_kernel, group=group)[0]

@@ -187,7 +187,7 @@ def test_a_fault_after_the_last_module_is_in_the_model(key):
     assert "not its own code" in report.cause
 
 
-@pytest.mark.parametrize("name", ["digits_r4_sa", "rotmnist_p4_cnn"])
+@pytest.mark.parametrize("name", [pytest.param("digits_r4_sa", marks=pytest.mark.slow), "rotmnist_p4_cnn"])
 def test_models_pass_with_weights_scaled_three_times(name, key):
     info = models.model_info(name)
     model = models.create_model(name, rngs=nnx.Rngs(0))

@@ -51,11 +51,6 @@ class Measurement:
     memory_ratio: float | None = None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UserError(message)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Runs the benchmark.
 
@@ -78,7 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
       UserError: an unknown option, section or value, or an output directory that cannot be made.
     """
-    parser = _Parser(
+    parser = command_line.Parser(
         prog="python -m experiments.benchmark", description="Times and memory of layers and training steps."
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")

@@ -3,6 +3,7 @@
 absl's flags answer a mistake with several lines and a list of flags; here every mistake is one `UserError`.
 """
 
+import argparse
 import ast
 import dataclasses
 import difflib
@@ -10,7 +11,7 @@ import importlib.util
 import pathlib
 import sys
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import ml_collections
 
@@ -246,7 +247,15 @@ def describe(config: Config) -> str:
     return "\n".join(f"  --config.{key}={value}" for key, value in config.items() if key != "model_overrides")
 
 
-def fail(error: Exception) -> None:
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are those of all programs here: one line and exit code 2, through `fail`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError with argparse's message."""
+        raise UserError(message)
+
+
+def fail(error: Exception) -> NoReturn:
     """Prints a user's mistake as one line and leaves with exit code 2."""
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2)

@@ -4,7 +4,6 @@ Every number comes from a summary.json that a run has written; published numbers
 below the mark at the end of the page are a person's, and stay.
 """
 
-import argparse
 import json
 import pathlib
 from typing import Any
@@ -45,24 +44,25 @@ COLUMNS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes the table."""
-    parser = argparse.ArgumentParser(description="Collects finished runs into a table.")
+    parser = command_line.Parser(description="Collects finished runs into a table.")
     parser.add_argument("--runs", default="runs", help="a directory with work directories in it, at any depth")
     parser.add_argument("--output", default=str(OUTPUT))
     parser.add_argument("--record", metavar="RUN", help="keep a finished run for the summaries of others to quote")
-    options = parser.parse_args(arguments)
+    output = OUTPUT
     try:
+        options = parser.parse_args(arguments)
+        output = pathlib.Path(options.output)
         if options.record:
             print(f"recorded in {record(pathlib.Path(options.record))}")
             return
         runs = collect(pathlib.Path(options.runs))
-        output = pathlib.Path(options.output)
         _, _, remarks = output.read_text().partition(REMARKS) if output.exists() else ("", "", "")
         output.write_text(f"{render(runs)}\n{REMARKS}\n{remarks.lstrip()}")
-        print(f"{len(runs)} runs in {options.output}")
+        print(f"{len(runs)} runs in {output}")
     except UserError as error:
         command_line.fail(error)
     except OSError as error:
-        command_line.fail(UserError(f"{options.output} cannot be written ({error.strerror})"))
+        command_line.fail(UserError(f"{output} cannot be written ({error.strerror})"))
 
 
 def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

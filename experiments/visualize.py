@@ -39,11 +39,6 @@ PICTURES = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UserError(message)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Makes a picture and prints its caption and where it is.
 
@@ -70,7 +65,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
       UserError: an unknown picture, option or value, or an output directory that cannot be made.
     """
-    parser = _Parser(
+    parser = command_line.Parser(
         prog="python -m experiments.visualize", description="Pictures of what the layers do; of attention by default."
     )
     pictures = parser.add_subparsers(dest="picture", metavar="PICTURE", required=True)

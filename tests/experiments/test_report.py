@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -58,10 +59,13 @@ def test_each_run_comes_with_its_command_and_remarks_stay(tmp_path):
     assert text.count("A remark.") == text.count(report.REMARKS) == 1
 
 
-def test_nothing_to_report(tmp_path, capsys):
+@pytest.mark.parametrize(("argument", "message"), [("--runs={}", "no finished run"), ("--run", "ambiguous|expected")])
+def test_mistakes_are_one_line_and_code_2(argument, message, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        report.main([f"--runs={tmp_path}"])
-    assert "no finished run" in capsys.readouterr().err
+        report.main([argument.format(tmp_path)])
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.count("\n") == 1
 
 
 def test_a_recorded_run_is_quoted_with_its_command(tiny_config, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ class Row:
       build: from a group, random streams and a parameter type to a function of the input.
       input, output: how the group acts, as in `gequi_jax.testing`.
       sizes: sides of the grids to try.
+      has_weights: whether it is a module; else a function.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Row:
     input: str = "feature_map"
     output: str = "feature_map"
     sizes: tuple[int, ...] = (5, 6)
+    has_weights: bool = True
 
 
 def _layer(constructor, *args, **options):
@@ -87,7 +89,7 @@ LAYERS = [
     Row("pre_norm_self_attention_block", _pre_norm_block),
     Row("layer_norm", _layer(nn.LayerNorm, 3)),
     Row("batch_norm", _batch_norm),
-    Row("group_pool", _function(functional.group_pool), output="grid"),
-    Row("spatial_pool", _spatial_pool, sizes=(4, 6)),
-    Row("readout", _readout, output="invariant"),
+    Row("group_pool", _function(functional.group_pool), output="grid", has_weights=False),
+    Row("spatial_pool", _spatial_pool, sizes=(4, 6), has_weights=False),
+    Row("readout", _readout, output="invariant", has_weights=False),
 ]

@@ -1,4 +1,6 @@
-"""Networks with weights from NumPy: initialising hundreds of arrays by XLA takes longer than most tests."""
+"""Networks and layers with weights from NumPy: initialising hundreds of arrays by XLA takes longer than most tests."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +11,16 @@ from gequi_jax import models
 
 
 def random_network(name: str, *, gain: float = 1.0, seed: int = 0, **overrides) -> nnx.Module:
-    """A network with normal filters of deviation `gain / sqrt(fan)`, scales `gain`, variances 1, and all else 0.
+    """A network by its name with the weights of `random_weights`."""
+    return random_weights(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides), gain=gain, seed=seed)
 
-    Attention has a tenth of that, as where it starts.
+
+def random_weights(build: Callable[[], nnx.Module], *, gain: float = 1.0, seed: int = 0) -> nnx.Module:
+    """A module with normal filters of deviation `gain / sqrt(fan)`, scales `gain`, variances 1, and all else 0.
+
+    Attention to responses and inputs has a tenth of that, as where it starts.
     """
-    outline = nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), **overrides))
+    outline = nnx.eval_shape(build)
     random = np.random.default_rng(seed)
 
     def value(path, leaf):

@@ -85,6 +85,7 @@ def values(section, quick=True):
     return case, [function(*arguments) for function, arguments in (make() for make in case.contenders.values())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["group self-attention", "lifting self-attention", "global self-attention"])
 def test_naive_form_computes_the_same(section):
     _, (ours, naive) = values(section)

@@ -18,6 +18,7 @@ from experiments.main import main
 from gequi_jax import models
 
 TRIALS = 400
+pytestmark = pytest.mark.slow  # continuous integration runs it
 DEFAULTS = default.get_config()
 FIELDS = {
     kind: [name for name, value in DEFAULTS.items() if type(value) is kind] for kind in (int, float, bool, str, tuple)

@@ -82,7 +82,7 @@ def test_config_builds_its_network_and_traces_a_training_step(name):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name in ("default", "rotmnist_p4_cnn") else pytest.mark.slow) for name in NAMES],
+    [pytest.param(name, marks=() if name == "default" else pytest.mark.slow) for name in NAMES],
 )
 def test_config_takes_a_training_step_on_generated_data(name):
     config, info = shrunk(name)

@@ -45,6 +45,7 @@ def on_this_device(config, workdir, num_epochs):
     return losses(workdir)
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_losses_of_one_which_goes_on_from_their_checkpoint(tiny_config, tmp_path):
     finish(start(tmp_path / "mixed", "num_epochs=1", devices=8))
     assert json.loads((tmp_path / "mixed" / "summary.json").read_text())["environment"]["num_devices"] == 8

@@ -129,6 +129,7 @@ def test_a_finished_run_says_so_and_trains_no_more(tiny_config, tmp_path, monkey
     assert "finished" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_more_epochs_go_on_from_the_last_one(tiny_config, uninterrupted, tmp_path):
     tiny_config.schedule, tiny_config.num_epochs = "constant", 2
     train.run(tiny_config, tmp_path / "parts")
@@ -159,6 +160,7 @@ def test_a_run_that_could_not_start_leaves_the_work_directory_free(tiny_config, 
     assert train.run(tiny_config, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_network_is_refused(tiny_config, tmp_path, monkeypatch):
     tiny_config.model_overrides.features = 4
     run_until(6, tiny_config, tmp_path, monkeypatch)
@@ -185,6 +187,7 @@ def test_the_step_is_compiled_once(tiny_config, tmp_path, monkeypatch):
         assert program.train_step._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_comparison_with_the_network_without_the_group(tiny_config, tmp_path, capsys):
     tiny_config.compare_z2 = True
     result = train.run(tiny_config, tmp_path)
@@ -193,6 +196,7 @@ def test_comparison_with_the_network_without_the_group(tiny_config, tmp_path, ca
     assert "trained here" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -215,6 +219,7 @@ def test_options_train_and_resume_exactly(fields, tiny_config, uninterrupted, tm
     assert records(tmp_path / "parts") == records(whole)
 
 
+@pytest.mark.slow
 def test_several_seeds_at_once_are_the_seeds_one_by_one(tiny_config, tmp_path):
     tiny_config.num_seeds = 2
     both = train.run(tiny_config, tmp_path / "both")

@@ -20,6 +20,7 @@ from gequi_jax import models
 from gequi_jax.nn import AttentiveGroupConv
 
 FRAMES = 8
+pytestmark = pytest.mark.slow  # continuous integration runs it
 
 
 def grown(params):
@@ -76,7 +77,6 @@ def difference(maps):
     return float(np.abs(maps - np.asarray(expected)).max())
 
 
-@pytest.mark.slow
 def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(attention, "FRAMES", FRAMES)
     visualize.main([f"--workdir={workdir}", "--index=3", f"--out={tmp_path}"])
@@ -110,7 +110,6 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
     assert written["frames"] < 1e-5
 
 
-@pytest.mark.slow
 def test_the_strided_network_is_off_by_the_stated_amount(run, turned, tmp_path, monkeypatch):
     view = panels.Transforms(run.group, range(4), turned)
     regimes, errors = attention._regimes(run, view)

@@ -176,7 +176,13 @@ def random_state(module_name, **overrides):
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("rotmnist_r4_sa", 6), ("cifar10_z2m_sa", 22), ("pcam_r4m_sa", 16), ("digits_r4_sa", 4)]
+    ("name", "head"),
+    [
+        ("rotmnist_r4_sa", 6),
+        pytest.param("cifar10_z2m_sa", 22, marks=pytest.mark.slow),
+        pytest.param("pcam_r4m_sa", 16, marks=pytest.mark.slow),
+        ("digits_r4_sa", 4),
+    ],
 )
 def test_every_network_takes_every_array(name, head):
     state = random_state(name)

@@ -259,6 +259,7 @@ def test_the_published_initialisation():
     assert all(float(jnp.abs(bias[...]).max()) == 0.0 for bias in biases)
 
 
+@pytest.mark.slow
 def test_dropout_is_off_in_eval_and_keeps_equivariance_in_expectation():
     group = cyclic_group(4)
     rates = {

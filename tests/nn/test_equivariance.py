@@ -10,6 +10,7 @@ from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.testing import assert_equivariant, equivariance_errors
 from tests import families
 from tests.equivariance_table import LAYERS, Row
+from tests.networks import random_weights
 
 CASES = [
     pytest.param(row, group, id=f"{row.name}-{families.name(group)}") for row in LAYERS for group in families.PLANAR
@@ -23,12 +24,10 @@ CASES += [
 
 
 def build(row: Row, group, dtype):
-    """The layer with its weights scaled three times: errors hide at initialisation."""
-    layer = row.build(group, nnx.Rngs(0), dtype)
-    if not isinstance(layer, nnx.Module):
-        return jax.jit(layer)
-    nnx.update(layer, jax.tree.map(lambda weight: 3 * weight, nnx.state(layer, nnx.Param)))
-    graph, state = nnx.split(layer)
+    """The layer with weights three times as large as where training starts: errors hide at initialisation."""
+    if not row.has_weights:
+        return jax.jit(row.build(group, nnx.Rngs(0), dtype))
+    graph, state = nnx.split(random_weights(lambda: row.build(group, nnx.Rngs(0), dtype), gain=3.0))
     call = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
     return lambda x: call(state, x)
 

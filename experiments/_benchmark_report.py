@@ -98,6 +98,8 @@ def write_docs(result: dict[str, Any], measurements: list[Any], path: pathlib.Pa
         f"{where['jax']} and flax {where['flax']}, at commit {where['commit']}; medians of {result['repeats']} runs.",
         "",
     ]
+    if result["not_measured"]:
+        lines += [f"Not measured yet: {', '.join(result['not_measured'])}.", ""]
     for section in dict.fromkeys(measurement.section for measurement in measurements):
         rows = [_row(measurement) for measurement in measurements if measurement.section == section]
         lines += [f"### {section.capitalize()}", "", *_markdown(COLUMNS, rows), ""]

@@ -6,6 +6,7 @@ below the mark at the end of the page are a person's, and stay.
 
 import json
 import pathlib
+import shlex
 from typing import Any
 
 from experiments import command_line, settings, summary
@@ -115,7 +116,10 @@ def _row(model: str) -> Config | None:
 def _flag(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(_flag(f"{name}.{key}", inner) for key, inner in value.items())
-    return f"--config.{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
+    if isinstance(value, list):
+        words = bool(value) and all(isinstance(item, str) for item in value)
+        value = ",".join(value) if words else str(tuple(value)).replace(" ", "")
+    return shlex.quote(f"--config.{name}={value}")
 
 
 def render(runs: dict[str, dict[str, Any]]) -> str:

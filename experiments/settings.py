@@ -131,9 +131,9 @@ def as_plain(config: Config) -> dict[str, Any]:
 
 
 def changes(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """The fields in which a plain configuration differs from a named one."""
+    """The fields in which a plain configuration differs from a named one; fields that are no more do not count."""
     reference = as_plain(command_line.load_config(name))
-    return {field: value for field, value in config.items() if value != reference.get(field)}
+    return {field: config[field] for field in reference if field in config and config[field] != reference[field]}
 
 
 def _check_same(mine: dict[str, Any], theirs: dict[str, Any], workdir: pathlib.Path) -> None:

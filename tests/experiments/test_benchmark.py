@@ -61,18 +61,13 @@ def test_a_quick_run_writes_json_and_a_plot(tmp_path, capsys):
 def test_sections_measured_before_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(cases, "sections", lambda quick: {name: lambda: [None] for name in ("one", "two")})
     monkeypatch.setattr(benchmark.report, "progress", lambda case: None)
-    monkeypatch.setattr(benchmark.report, "write_docs", lambda *_: None)
     for section in ("one", "two"):
         monkeypatch.setattr(
             benchmark, "measure", lambda case, section=section, **_: [measurement(8, 1.0, 8, section=section)]
         )
-        arguments = ["--only", section, "--write-docs", "--output", str(tmp_path)]
-        if section == "one":
-            with pytest.raises(SystemExit, match="2"):
-                benchmark.main(arguments)
-        else:
-            benchmark.main(arguments)
-    result = json.loads((tmp_path / "benchmark.json").read_text())
+        benchmark.main(["--only", section, "--output", str(tmp_path)])
+        result = json.loads((tmp_path / "benchmark.json").read_text())
+        assert result["not_measured"] == (["two"] if section == "one" else [])
     assert [found["section"] for found in result["measurements"]] == ["one", "two"]
     (tmp_path / "benchmark.json").write_text("{")
     with pytest.raises(SystemExit, match="2"):
@@ -151,11 +146,13 @@ def test_docs_keep_what_is_outside_the_marks(tmp_path):
     measurements = [measurement(n, 0.1 * n, 1000 * n) for n in (2, 4, 8)]
     names = ("num_devices", "device", "platform", "machine", "jax", "flax", "commit")
     result = {"environment": dict.fromkeys(names, "x"), "repeats": 3, "growth": report.growth(measurements)}
+    result["not_measured"] = ["another section"]
     report.write_docs(result, measurements, page)
     text = page.read_text()
     assert text.startswith(f"before\n{report.BEGIN}\n")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "old" not in text
+    assert "Not measured yet: another section." in text
     assert "| n=4 | forward | ours | 400 |" in text
     page.write_text("no marks")
     with pytest.raises(UserError, match="expected the lines"):

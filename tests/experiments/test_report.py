@@ -46,14 +46,16 @@ def test_every_finished_run_is_a_line(tmp_path, capsys):
 
 
 def test_each_run_comes_with_its_command_and_remarks_stay(tmp_path):
-    write(tmp_path / "p4", config={"model": "rotmnist_p4_cnn", "num_train": 0, "downscale": 2, "augmentation": []})
-    write(tmp_path / "own", model="digits_r4_sa", dataset="digits", config={"model": "digits_r4_sa", "seed": 3})
+    write(tmp_path / "p4", config={"model": "rotmnist_p4_cnn", "num_train": 0, "downscale": 2, "gone": 1})
+    write(
+        tmp_path / "own", model="digits_r4_sa", dataset="digits", config={"model": "digits_r4_sa", "augmentation": []}
+    )
     output = tmp_path / "RESULTS.md"
     for _ in range(2):
         report.main([f"--runs={tmp_path}", f"--output={output}"])
         text = output.read_text()
         assert "- p4: `python -m experiments.main --config rotmnist_p4_cnn --config.downscale=2`" in text
-        assert "- own: `python -m experiments.main --config.model=digits_r4_sa --config.seed=3`" in text
+        assert "- own: `python -m experiments.main '--config.augmentation=()' --config.model=digits_r4_sa`" in text
         assert "| p4 (short) |" in text
         output.write_text(text + "A remark.\n" if "A remark." not in text else text)
     assert text.count("A remark.") == text.count(report.REMARKS) == 1

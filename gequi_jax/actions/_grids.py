@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._typing import AnyGrid, AnyOutGrid, Array, Grid, OutGrid
+from gequi_jax._typing import AnyGrid, AnyOutGrid, Array, OutGrid
 from gequi_jax.actions._positions import window_offsets
 from gequi_jax.groups import FiniteGroup
 
@@ -65,7 +65,7 @@ def checked_element(element: int | np.integer, group: FiniteGroup) -> int:
     return int(element)
 
 
-def check_spatial_axes(x: Array, group: FiniteGroup, *, other_axes: tuple[str, ...]):
+def check_spatial_axes(x: Array | np.ndarray, group: FiniteGroup, *, other_axes: tuple[str, ...]):
     """Checks that an array has as many spatial axes as the group has dimensions, besides the axes named.
 
     Raises:
@@ -89,7 +89,7 @@ def _permutes_axes(matrix: np.ndarray) -> bool:
     )
 
 
-def _interpolate(x: Grid, inverse_matrix: np.ndarray) -> OutGrid:
+def _interpolate(x: AnyGrid, inverse_matrix: np.ndarray) -> OutGrid:
     spatial_shape = x.shape[1:-1]
     centre = (np.asarray(spatial_shape) - 1) / 2
     source = window_offsets(spatial_shape) @ inverse_matrix.T + centre

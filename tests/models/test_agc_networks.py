@@ -120,7 +120,7 @@ def set_mode(model, mode):
 
 @pytest.mark.parametrize(
     ("name", "group"),
-    [("rotmnist_alpha_p4_cnn", group) for group in GROUPS[:-1]] + [(name, GROUPS[-1]) for name in list(SMALL)[1:]],
+    [("rotmnist_alpha_p4_cnn", group) for group in GROUPS] + [(name, GROUPS[-1]) for name in list(SMALL)[1:]],
     ids=lambda value: value if isinstance(value, str) else families.name(value),
 )
 def test_networks_are_invariant_in_both_modes(name, group):

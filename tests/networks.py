@@ -1,5 +1,6 @@
-"""Networks and layers with weights from NumPy: initialising hundreds of arrays by XLA takes longer than most tests."""
+"""Networks without arrays, or with weights from NumPy: tracing and initialising them takes longer than most tests."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -8,6 +9,16 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import models
+
+
+def outline(name: str) -> nnx.Module:
+    """A network by its name without its arrays: constructed and checked, not initialised."""
+    return nnx.merge(*_split_outline(name))
+
+
+@functools.cache
+def _split_outline(name: str):
+    return nnx.split(nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0))))
 
 
 def random_network(name: str, *, gain: float = 1.0, seed: int = 0, **overrides) -> nnx.Module:

@@ -14,7 +14,7 @@ from gequi_jax.models import AllCNN, DenseNet
 from gequi_jax.nn import AttentiveGroupConv, AttentiveLiftingConv, GroupConv
 from gequi_jax.testing import equivariance_errors
 from tests import families
-from tests.networks import random_network
+from tests.networks import outline, random_network
 
 PUBLISHED_COUNTS = {
     "rotmnist_z2_cnn": 21_620,
@@ -85,9 +85,8 @@ GROUPS = [cyclic_group(4), dihedral_group(4), families.KLEIN, families.SHUFFLED_
 
 @pytest.mark.parametrize("name", PUBLISHED_COUNTS)
 def test_parameter_counts_are_those_of_the_published_networks(name):
-    model = nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0)))
     filters, norms, channel_attention, filters_of_attention = 0, 0, 0, 0
-    for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+    for path, leaf in nnx.to_flat_state(nnx.state(outline(name), nnx.Param)):
         if "attention_params" in path:
             channel_attention += leaf.size * (path[-1] in ("w1", "w2"))
             filters_of_attention += leaf.size * (path[-1] == "kernel")
@@ -193,7 +192,7 @@ def test_a_finer_group_is_exact_for_the_quarter_turns_it_holds():
 
 def test_names_with_a_word_more_are_families_of_their_own():
     def layers(name):
-        return nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0))).convs
+        return outline(name).convs
 
     assert isinstance(layers("rotmnist_p4_cnn")[1], GroupConv)
     attentive = layers("rotmnist_alpha_f_p4_cnn")

@@ -6,6 +6,9 @@ import numpy as np
 
 from gequi_jax.groups._finite_group import FiniteGroup
 
+# Of a group that is named. Tables grow with the square of the order, and a typing error should not fill the memory.
+_MAX_NAMED_ORDER = 512
+
 
 def trivial_group(dim: int = 2) -> FiniteGroup:
     """The group of the identity alone: G is the group of translations Z^d.
@@ -61,10 +64,10 @@ def group_by_name(name: str) -> FiniteGroup:
     """The planar group of a name used in the literature.
 
     `"z2"` is the trivial group and `"z2m"` the mirror group; `"p4"` or `"r4"` is C_4, `"p4m"` or `"r4m"` is D_4, and so
-    for every number of rotations.
+    for every number of rotations. Names stop at groups of 512 elements; `cyclic_group` and `dihedral_group` do not.
 
     Raises:
-      ValueError: if the name is none of these.
+      ValueError: if the name is none of these, or names a group of more elements.
 
     Example:
       >>> group_by_name("r8m").order
@@ -74,14 +77,22 @@ def group_by_name(name: str) -> FiniteGroup:
         return trivial_group()
     if name == "z2m":
         return mirror_group()
-    match = re.fullmatch(r"[pr]([1-9]\d*)(m?)", name) if isinstance(name, str) else None
+    match = re.fullmatch(r"[pr]([1-9][0-9]*)(m?)", name) if isinstance(name, str) else None
     if match is None:
         raise ValueError(
             f"group name: expected 'z2', 'z2m', 'p<n>' or 'r<n>' for n rotations, or 'p<n>m' or 'r<n>m' with mirroring "
             f"(such as 'p4', 'p4m', 'r8'); got {name!r}."
         )
-    n = int(match[1])
-    return dihedral_group(n) if match[2] else cyclic_group(n)
+    build, largest = (dihedral_group, _MAX_NAMED_ORDER // 2) if match[2] else (cyclic_group, _MAX_NAMED_ORDER)
+    # The digits are counted first: Python refuses to read a number of thousands of them.
+    if len(match[1]) > len(str(largest)) or int(match[1]) > largest:
+        rotations = match[1] if len(match[1]) <= 20 else f"a number of {len(match[1])} digits"
+        raise ValueError(
+            f"group name: expected at most {largest} rotations{' with mirroring' if match[2] else ''}, a group of "
+            f"{_MAX_NAMED_ORDER} elements; got {rotations}. Layers grow with the order: take fewer, such as 'p16', or "
+            f"build a larger group with {build.__name__}(n)."
+        )
+    return build(int(match[1]))
 
 
 def _rotations(n: int) -> np.ndarray:

@@ -42,10 +42,28 @@ def test_names(name, group):
     assert group_by_name(name) == group
 
 
-@pytest.mark.parametrize("name", ["", "p", "p0", "p04", "q4", "4", "p4M", "p4mm", "z3", None, 4])
+@pytest.mark.parametrize("name", ["", "p", "p0", "p04", "q4", "4", "p4M", "p4mm", "p1\u0664", "z3", None, 4])
 def test_unknown_names_are_refused(name):
     with pytest.raises(ValueError, match="group name: expected"):
         group_by_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("r100000", r"at most 512 rotations, a group of 512 elements; got 100000\. .* cyclic_group\(n\)"),
+        ("p513", "at most 512 rotations"),
+        ("p257m", r"at most 256 rotations with mirroring, .* dihedral_group\(n\)"),
+        ("r" + 5000 * "9", "got a number of 5000 digits"),
+    ],
+)
+def test_names_of_groups_too_large_to_tabulate_are_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        group_by_name(name)
+
+
+def test_large_groups_have_names():
+    assert group_by_name("p128").order == group_by_name("r64m").order == 128
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.0, True, "4"])

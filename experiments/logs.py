@@ -43,7 +43,7 @@ class MetricsLog:
         if quiet:
             return
         path = workdir / FILE
-        kept = [record for record in read_metrics(workdir) if record["step"] <= step]
+        kept = [record for record in read_metrics(workdir) if record["step"] <= step] if step else []
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         temporary.replace(path)

@@ -15,6 +15,8 @@ from gequi_jax import models
 # Fields that may change when a run goes on: they change what is written, where the data lie and when it ends, and
 # nothing of what was trained so far (but a schedule that depends on num_epochs is that of the new number).
 FREE_FIELDS = {
+    "audit",
+    "audit_every_epochs",
     "checkpoint_every_steps",
     "compare_z2",
     "data_dir",
@@ -37,6 +39,7 @@ POSITIVE = (
     "equivariance_images",
 )
 NOT_NEGATIVE = (
+    "audit_every_epochs",
     "seed",
     "data_seed",
     "num_train",

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from experiments import data, divergence, evaluate, locking, settings, summary
+from experiments import audits, data, divergence, evaluate, locking, settings, summary
 from experiments._typing import Config
 from experiments.checkpoints import Checkpoints
 from experiments.errors import UserError
@@ -109,6 +109,8 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
             terminal.say(line)
         loop = Loop(config, program, layout, dataset, checkpoints, log, terminal, stop, seconds)
         loop.announce(workdir, int(_first(state.step)))
+        if config.audit and int(_first(state.step)) == 0:
+            loop.audit(state, 0, "before training", table=True)
         state = loop.train(state, batches)
         if stop:
             checkpoints.wait()
@@ -118,6 +120,8 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
         best, state, told = checkpoints.restore_best(state)
         for line in told:
             terminal.say(line)
+        if config.audit:
+            loop.audit(state, num_steps, f"after training, of epoch {best // steps_per_epoch}", table=True)
         terminal.say(f"testing the weights of epoch {best // steps_per_epoch}, the best on the validation split")
         return summary.evaluate_run(
             config,
@@ -202,6 +206,23 @@ class Loop:
             state = self._end_epoch(state, step, epoch, batches)
         return state
 
+    def audit(self, state: TrainState, step: int, when: str, *, table: bool) -> None:
+        """The error of every layer, said and recorded by the first process."""
+        if jax.process_index() > 0:
+            return
+        outline = nnx.eval_shape(lambda: build_model(self.config, nnx.Rngs(self.config.seed)))
+        model = summary.restored_model(outline, state, self.config)
+        audits.show(
+            self.config,
+            model,
+            step=step,
+            when=when,
+            image_shape=self.dataset.image_shape,
+            terminal=self.terminal,
+            log=self.log,
+            table=table,
+        )
+
     def _check_finite(self, state: TrainState) -> None:
         config = self.config
         fault = divergence.explain(
@@ -248,6 +269,8 @@ class Loop:
             **self.statistics(),
         }
         self.log.write(record)
+        if config.audit_every_epochs and epoch % config.audit_every_epochs == 0:
+            self.audit(state, step, f"after epoch {epoch}", table=False)
         state = self.program.end_epoch(state, self.layout.replicate(np.asarray(validation["loss"], np.float32)))
         self.checkpoints.save(step, state, self._position(batches), accuracy=record["validation_accuracy"])
         self.terminal.say(

@@ -77,4 +77,7 @@ def get_config() -> Config:
     config.checkpoint_every_steps = 0
     # Test images on which the equivariance of the trained network is measured.
     config.equivariance_images = 64
+    # The equivariance error of every layer, before and after training, and every so many epochs (0: not in between).
+    config.audit = False
+    config.audit_every_epochs = 0
     return config

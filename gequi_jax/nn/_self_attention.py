@@ -1,6 +1,7 @@
 """Lifting and group self-attention layers."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,10 @@ from gequi_jax.nn._position_encoding import CoordinateMLP
 
 class _SelfAttention(nnx.Module):
     """What the two layers share: projections, positional encoding, dropout and the checks of all sizes."""
+
+    # The functions of a layer, on all heads.
+    _attention: Callable[..., Array]
+    _probabilities: Callable[..., Array]
 
     def __init__(
         self,
@@ -90,37 +95,19 @@ class _SelfAttention(nnx.Module):
         Inside `nnx.capture(..., nnx.Intermediate)` every call sows them as "attention" for the position that
         `model.set_attributes(query_position=(row, column))` has chosen, and nothing where none is. Dropout is left out.
         """
-        return self._call(x, position)
-
-    def _call(self, x: Array, position: Sequence[int] | None = None) -> Array:
-        raise NotImplementedError
-
-    def _position_features(self) -> int:
-        raise NotImplementedError
-
-    def _attend(self, functions: tuple[Callable, ...], x: Array, position, *pose_encoding: Array, **options) -> Array:
-        """Projections and a functional call: of all heads, projected to the output, or the probabilities at a position."""
-        function, probabilities = functions
-        if x.shape[-1] != self.in_features:
-            raise ValueError(
-                f"{type(self).__name__}: expected {self.in_features} input channels (in_features) on the last axis; "
-                f"got shape {x.shape}."
-            )
+        self._check_input(x)
         query, key = self.query(x), self.key(x)
-        window_shape = tuple(self.window_size or 2 * side - 1 for side in x.shape[1 : 1 + self.group.dim])
-        position_encoding = functional.transformed_position_encodings(
-            self.position_encoding, group=self.group, window_shape=window_shape, dtype=self.param_dtype
-        )
-        encodings = [encoding.astype(query.dtype) for encoding in (position_encoding, *pose_encoding)]
-        mask = None if self.window_mask is None else self.window_mask(window_shape)
-        options |= {"group": self.group, "window_size": self.window_size, "window_mask": mask}
-        if position is not None:
-            return probabilities(query, key, *encodings, position=position, **options)
+        return self._probabilities(query, key, *self._encodings(x, query.dtype), position=position, **self._options(x))
+
+    def _call(self, x: Array) -> Array:
+        self._check_input(x)
+        query, key = self.query(x), self.key(x)
+        encodings, options = self._encodings(x, query.dtype), self._options(x)
         if self.query_position is not None and are_captured(self):
-            found = probabilities(query, key, *encodings, position=self.query_position, **options)
+            found = self._probabilities(query, key, *encodings, position=self.query_position, **options)
             self.sow(nnx.Intermediate, "attention", found)
         dropout_on = self.dropout_rate > 0.0 and not self.deterministic
-        heads = function(
+        heads = self._attention(
             query,
             key,
             self.value(x),
@@ -131,6 +118,29 @@ class _SelfAttention(nnx.Module):
             **options,
         )
         return self.out(heads)
+
+    def _position_features(self) -> int:
+        raise NotImplementedError
+
+    def _check_input(self, x: Array) -> None:
+        if x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"{type(self).__name__}: expected {self.in_features} input channels (in_features) on the last axis; "
+                f"got shape {x.shape}."
+            )
+
+    def _window_shape(self, x: Array) -> tuple[int, ...]:
+        return tuple(self.window_size or 2 * side - 1 for side in x.shape[1 : 1 + self.group.dim])
+
+    def _encodings(self, x: Array, dtype: jax.typing.DTypeLike) -> tuple[Array, ...]:
+        encoding = functional.transformed_position_encodings(
+            self.position_encoding, group=self.group, window_shape=self._window_shape(x), dtype=self.param_dtype
+        )
+        return (encoding.astype(dtype),)
+
+    def _options(self, x: Array) -> dict[str, Any]:
+        mask = None if self.window_mask is None else self.window_mask(self._window_shape(x))
+        return {"group": self.group, "window_size": self.window_size, "window_mask": mask}
 
 
 class LiftingSelfAttention(_SelfAttention):
@@ -173,17 +183,19 @@ class LiftingSelfAttention(_SelfAttention):
       (2, 6, 6, 4, 8)
     """
 
-    def _position_features(self) -> int:
-        return self.qkv_features
+    _attention = staticmethod(functional.lifting_self_attention)
+    _probabilities = staticmethod(functional.lifting_self_attention_probabilities)
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._call(x)
 
-    def _call(self, x: Array, position: Sequence[int] | None = None) -> Array:
+    def _position_features(self) -> int:
+        return self.qkv_features
+
+    def _check_input(self, x: Array) -> None:
         check_spatial_axes(x, self.group, other_axes=("batch", "channels"))
-        functions = (functional.lifting_self_attention, functional.lifting_self_attention_probabilities)
-        return self._attend(functions, x, position)
+        super()._check_input(x)
 
 
 class GroupSelfAttention(_SelfAttention):
@@ -216,6 +228,9 @@ class GroupSelfAttention(_SelfAttention):
       (2, 6, 6, 8, 8)
     """
 
+    _attention = staticmethod(functional.group_self_attention)
+    _probabilities = staticmethod(functional.group_self_attention_probabilities)
+
     def __init__(
         self,
         in_features: int,
@@ -233,16 +248,21 @@ class GroupSelfAttention(_SelfAttention):
         features = self.qkv_features - self._position_features()
         self.pose_encoding = nnx.Param(pose_init(rngs.params(), (rows, features), self.param_dtype))
 
-    def _position_features(self) -> int:
-        coordinates = self.group.dim
-        return self.qkv_features // (coordinates + 1) * coordinates
-
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._call(x)
 
-    def _call(self, x: Array, position: Sequence[int] | None = None) -> Array:
+    def _position_features(self) -> int:
+        coordinates = self.group.dim
+        return self.qkv_features // (coordinates + 1) * coordinates
+
+    def _check_input(self, x: Array) -> None:
         check_spatial_axes(x, self.group, other_axes=("batch", "group", "channels"))
         check_group_axis(x, self.group, axis=-2)
-        functions = (functional.group_self_attention, functional.group_self_attention_probabilities)
-        return self._attend(functions, x, position, self.pose_encoding[...], pose_index=self.pose_index(self.group))
+        super()._check_input(x)
+
+    def _encodings(self, x: Array, dtype: jax.typing.DTypeLike) -> tuple[Array, ...]:
+        return (*super()._encodings(x, dtype), self.pose_encoding[...].astype(dtype))
+
+    def _options(self, x: Array) -> dict[str, Any]:
+        return super()._options(x) | {"pose_index": self.pose_index(self.group)}

@@ -294,18 +294,7 @@ def _draws(model, x, draws):
     return model(jnp.broadcast_to(x, (draws, *x.shape[1:])))
 
 
-FULL = ["rotmnist_r4_sa"]
-FULL_SLOW = [
-    "rotmnist_r8_sa",
-    "rotmnist_r12_sa",
-    "rotmnist_r16_sa",
-    "rotmnist_r4m_sa",
-    "rotmnist_r8m_sa",
-    "cifar10_z2m_sa",
-    "pcam_r4_sa",
-    "pcam_r8_sa",
-    "pcam_r4m_sa",
-]
+FULL_SIZE = [name for name in [*PUBLISHED_COUNTS, "rotmnist_r4m_sa", "rotmnist_r8m_sa"] if "_z2_" not in name]
 
 
 def full_size_error(name, dtype):
@@ -318,13 +307,13 @@ def full_size_error(name, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FULL + FULL_SLOW)
+@pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_networks_are_exact_with_weights_scaled_three_times(name):
     assert full_size_error(name, jnp.float32) < 1e-5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rotmnist_r4_sa", "rotmnist_r4m_sa", "cifar10_z2m_sa"])
+@pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_networks_are_exact_in_64_bits(name, x64):
     assert full_size_error(name, jnp.float64) < 1e-12
 

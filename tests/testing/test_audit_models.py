@@ -1,0 +1,98 @@
+"""Every network of the registry passes the audit at its own size: three times its weights, and after twenty steps.
+
+`python -m pytest -m slow tests/testing/test_audit_models.py -s` prints the largest error of any layer of each network.
+"""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from experiments import command_line, data, settings, summary
+from experiments.configs import default
+from experiments.parallel import create_layout
+from experiments.steps import create_program
+from experiments.train import build_model
+from gequi_jax import models
+from gequi_jax.testing import audit
+from tests.networks import random_network, random_weights
+
+STEPS = 20
+# Rounding that a network magnifies beyond the tolerance of float32 is 2^29 times smaller in float64, a fault is not.
+FLOAT64 = 1e-10
+# The default run audits this one; `tests/testing/test_audit.py` has another with its weights scaled.
+QUICK = "digits_alpha_f_p4_cnn"
+NAMES = models.list_models()
+
+
+def assert_passes(model: nnx.Module, name: str, how: str, **options):
+    """In float32; where rounding is magnified beyond its tolerance, in float64, which tells that from a fault."""
+    info = models.model_info(name)
+    x = np.random.default_rng(0).normal(size=(1, *info.input_shape)).astype(np.float32)
+    report = audit(model, x, group=info.group, **options)
+    line = (
+        f"{name} {how}: {len(report.rows)} calls, {len(report.elements)} elements, float32 {report.largest_error:.1e}"
+    )
+    if not report.passed:
+        # Flax's norms ask for the wider of two types, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            report = audit(model, x, group=info.group, dtype="float64", rtol=FLOAT64, **options)
+        line += f", float64 {report.largest_error:.1e}"
+    print(line)
+    assert report.passed, str(report)
+    assert len(report.rows) > 10
+    assert all(np.isfinite(row.error) for row in report.rows)
+    assert {row.path: row.kind for row in report.rows}["(model)"] == "invariant"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_pass_the_audit_with_weights_three_times_as_large(name):
+    assert_passes(random_network(name), name, "scaled", weight_scale=3.0)
+
+
+def recipe(name: str):
+    """The configuration of a network, with batches of two and generated data for twenty steps."""
+    config = default.get_config() if name.startswith("digits_") else command_line.load_config(name)
+    config.model = name
+    config.num_seeds, config.batch_size = 1, 2
+    config.dataset, config.num_validation, config.num_train = "generated", 4, 2 * STEPS
+    config.num_epochs = 1
+    settings.validate(config)
+    return config
+
+
+def trained(name: str) -> tuple[nnx.Module, list[float]]:
+    """A network behind twenty steps of the training program, and its losses.
+
+    Third-party training code is written for JAX's standard promotion rules.
+    """
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return _trained(name)
+
+
+def _trained(name: str) -> tuple[nnx.Module, list[float]]:
+    config, info = recipe(name), models.model_info(name)
+    dataset = data.load_dataset(config, image_shape=info.input_shape, num_classes=info.num_classes)
+    layout = create_layout(1, batch_size=2, seeded=False)
+    build = functools.partial(random_weights, lambda: build_model(config, nnx.Rngs(0)))
+    program, state = create_program(config, lambda _: build(), steps_per_epoch=STEPS, layout=layout)
+    batches = data.training_batches(dataset.train, batch_size=2, num_steps=STEPS, seeds=[0])
+    losses = []
+    for _ in range(STEPS):
+        state, metrics = program.train_step(state, layout.place(next(batches)))
+        losses.append(float(metrics["loss"]))
+    outline = nnx.eval_shape(lambda: build_model(config, nnx.Rngs(0)))
+    return summary.restored_model(outline, state, config), losses
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.slow) for name in NAMES]
+)
+def test_networks_pass_the_audit_after_twenty_training_steps(name):
+    model, losses = trained(name)
+    assert np.isfinite(losses).all()
+    assert len(set(losses)) > 1
+    assert_passes(model, name, f"after {STEPS} steps (loss {losses[0]:.2f} to {losses[-1]:.2f})")

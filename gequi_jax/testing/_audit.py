@@ -152,7 +152,8 @@ def audit(
 
     Example:
       >>> from gequi_jax.groups import cyclic_group
-      >>> audit(nnx.Conv(1, 4, (3, 3), rngs=nnx.Rngs(0)), jnp.ones((1, 5, 5, 1)), group=cyclic_group(4)).fault
+      >>> x = jnp.arange(25.0).reshape(1, 5, 5, 1)
+      >>> audit(nnx.Conv(1, 4, (3, 3), rngs=nnx.Rngs(0)), x, group=cyclic_group(4)).fault
       '(model)'
     """
     if input not in ("grid", "feature_map"):

@@ -13,7 +13,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def pytest_configure(config):
     """Compiles quickly in the default run, whose time is compilation; `-m slow` and `-m ""` run optimised programs.
 
-    XLA's older emitters take a third of the time; an XLA without them ignores the option.
+    XLA's older emitters compile several times faster; an XLA without them ignores the option.
     """
     if config.option.markexpr == "not slow":
         jax.config.update("jax_disable_most_optimizations", True)

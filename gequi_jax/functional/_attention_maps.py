@@ -16,6 +16,7 @@ from gequi_jax._typing import Array, FeatureMap, Float, Int
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.functional._attentive_shifts import correlate_each
 from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding
+from gequi_jax.functional._maximum import maximum
 from gequi_jax.groups import FiniteGroup
 
 Responses = Float[Array, "batch *spatial out_group in_poses channels"]
@@ -23,7 +24,7 @@ Responses = Float[Array, "batch *spatial out_group in_poses channels"]
 Map = Float[Array, "..."]
 PoseAction = Callable[[FiniteGroup], Int[np.ndarray, "output input"]]
 
-_STATISTICS = {"mean": jnp.mean, "max": jnp.max}
+_STATISTICS = {"mean": jnp.mean, "max": maximum}
 
 
 def regular_action(group: FiniteGroup) -> Int[np.ndarray, "output input"]:
@@ -235,7 +236,7 @@ def _convolved(x, kernel, group, kernel_dilation):
         return jax.nn.sigmoid(group_conv(x, kernel[..., None], **options))
     lifted = lifting_conv(x[..., 0, :], kernel[..., 0, :, None], **options)
     # An image has no pose to attend to, so that its map must be invariant in h: the strongest pose decides.
-    return jax.nn.sigmoid(lifted.max(axis=-2, keepdims=True))
+    return jax.nn.sigmoid(maximum(lifted, axis=-2, keepdims=True))
 
 
 def _pooled(signal: Array, statistics: Sequence[str], *, axes: int | tuple[int, ...]) -> list[Array]:

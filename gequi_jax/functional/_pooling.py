@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array, FeatureMap, Float, Grid
+from gequi_jax.functional._maximum import maximum
 
-_REDUCTIONS = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
+_REDUCTIONS = {"max": maximum, "mean": jnp.mean, "sum": jnp.sum}
 
 
 def group_pool(x: FeatureMap, *, reduction: str = "max") -> Grid:

@@ -19,7 +19,7 @@ class TinyNetwork(nnx.Module):
     def __init__(self, *, rngs: nnx.Rngs, features: int = 8):
         if features < 1:
             raise ValueError(f"features must be positive, came {features}")
-        self.hidden = nnx.Linear(64, features, use_bias=False, rngs=rngs)
+        self.hidden = nnx.Linear(64, features, rngs=rngs)
         self.norm = nnx.BatchNorm(features, rngs=rngs)
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
         self.output = nnx.Linear(features, 10, rngs=rngs)

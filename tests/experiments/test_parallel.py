@@ -14,7 +14,7 @@ from experiments.parallel import create_layout, initialize
 
 ROOT = pathlib.Path(__file__).parents[2]
 # AdamW divides each gradient by its own size: where it is zero but for rounding, the order of a sum becomes a step.
-FIELDS = ("batch_size=16", "checkpoint_every_steps=3", "num_epochs=2", "schedule=constant")
+FIELDS = ("batch_size=16", "checkpoint_every_steps=3", "num_epochs=2", "schedule=constant", "optimizer=sgd")
 
 
 def start(workdir, *fields, devices=1):
@@ -41,7 +41,7 @@ def losses(workdir):
 
 def on_this_device(config, workdir, num_epochs):
     config.batch_size, config.checkpoint_every_steps = 16, 3
-    config.schedule = "constant"
+    config.schedule, config.optimizer = "constant", "sgd"
     config.num_epochs = num_epochs
     train.run(config, workdir)
     return losses(workdir)

@@ -15,6 +15,7 @@ from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._causes import GENERIC, likely_cause, resampling_cause
 from gequi_jax.testing._interpretations import INTERPRETATIONS, smallest_error
 from gequi_jax.testing._tolerances import tolerance
+from gequi_jax.testing._weights import cast, prepared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +122,7 @@ def audit(
     input: str = "grid",
     elements: Sequence[int] | None = None,
     weight_scale: float = 1.0,
+    perturb: float = 0.1,
     dtype: jax.typing.DTypeLike | None = None,
     rtol: float | None = None,
     kinds: Mapping[str, str] | None = None,
@@ -140,6 +142,9 @@ def audit(
       input: how the group acts on the input: "grid" or "feature_map".
       elements: the elements to try; by default those that map the grid to itself.
       weight_scale: a factor on all parameters; training amplifies what is invisible at initialisation, and so does 3.
+      perturb: how far entries of parameters and of batch statistics that are all equal are made to differ, as a part of
+        their size, or absolutely where they are 0; 0 leaves them. Biases and scales are equal before training, and
+        where they should not depend on the pose or the position that shows only once they are not.
       dtype: casts parameters and input, such as "float64", to tell rounding from faults.
       rtol: the error above which a layer is not equivariant; `tolerance(dtype)` by default.
       kinds: for paths whose kind should not be inferred, its name as in `AuditRow.kind`.
@@ -148,7 +153,7 @@ def audit(
       The report; `str(report)` is a table, `report.as_dict()` plain data.
 
     Raises:
-      ValueError: if the input does not fit the group, or `kinds` names an unknown path or kind.
+      ValueError: if the input does not fit the group, `kinds` names an unknown path or kind, or `perturb` is negative.
 
     Example:
       >>> from gequi_jax.groups import cyclic_group
@@ -158,11 +163,11 @@ def audit(
     """
     if input not in ("grid", "feature_map"):
         raise ValueError(f"input: expected 'grid' or 'feature_map'; got {input!r}.")
+    if not perturb >= 0:
+        raise ValueError(f"perturb: expected 0 or more; got {perturb!r}.")
     with jax.enable_x64(jnp.dtype(dtype).itemsize == 8) if dtype is not None else contextlib.nullcontext():
-        copy = nnx.clone(model)
-        copy.eval()
-        nnx.update(copy, jax.tree.map(lambda weight: _cast(weight * weight_scale, dtype), nnx.state(copy, nnx.Param)))
-        x = _cast(jnp.asarray(x), dtype)
+        copy = prepared(model, weight_scale=weight_scale, perturb=perturb, dtype=dtype)
+        x = cast(jnp.asarray(x), dtype)
         tried = tuple(grid_preserving_elements(group) if elements is None else elements)
         limit = tolerance(x.dtype) if rtol is None else rtol
         kinds = dict(kinds or {})
@@ -174,10 +179,6 @@ def audit(
         fault, cause = _fault(base, rows, group, limit)
         in_order = sorted(range(len(base)), key=lambda index: base[index].position)
         return AuditReport(group, tried, limit, tuple(rows[index] for index in in_order), fault, cause)
-
-
-def _cast(array: jax.Array, dtype: jax.typing.DTypeLike | None) -> jax.Array:
-    return array if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating) else array.astype(dtype)
 
 
 def _check_kinds(kinds: Mapping[str, str], paths: set[str]):

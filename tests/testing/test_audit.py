@@ -11,6 +11,7 @@ from flax import nnx
 from gequi_jax import functional, models, nn
 from gequi_jax.groups import cyclic_group, dihedral_group
 from gequi_jax.testing import audit
+from gequi_jax.testing._weights import prepared
 
 P4 = cyclic_group(4)
 FEATURES = 4
@@ -101,7 +102,7 @@ FAULTS = {
         None,
     ),
     "norm_with_parameters_for_each_pose": (
-        OnMerged(nnx.BatchNorm(4 * FEATURES, scale_init=nnx.initializers.normal(1.0), rngs=nnx.Rngs(3))),
+        OnMerged(nnx.BatchNorm(4 * FEATURES, rngs=nnx.Rngs(3))),
         9,
         "planted.layer",
         "one for each pose",
@@ -200,6 +201,41 @@ def test_models_pass_with_weights_scaled_three_times(name, key):
     jax.tree.map(np.testing.assert_array_equal, before, nnx.state(model, nnx.Param))
 
 
+@pytest.mark.parametrize("shape", [(4 * FEATURES,), (9, 1)])
+def test_faults_that_sleep_in_equal_parameters_are_woken(shape, key):
+    """A bias for each pose or each row, 0 as it is before training."""
+
+    class Biased(nnx.Module):
+        def __init__(self):
+            self.bias = nnx.Param(jnp.zeros(shape))
+
+        def __call__(self, x):
+            return x + self.bias[...].reshape((1, 9, 1, 1, 1) if shape[0] == 9 else (1, 1, 1, 4, FEATURES))
+
+    x = jax.random.normal(key, (2, 9, 9, 1))
+    net = Net(Biased())
+    assert audit(net, x, group=P4, perturb=0).passed
+    assert audit(net, x, group=P4).fault == "planted"
+    assert not net.planted.bias[...].any()
+
+
+def test_parameters_that_differ_are_audited_as_they_are():
+    norm = nn.BatchNorm(FEATURES, rngs=nnx.Rngs(0))
+    arrays = (norm.scale, norm.bias, norm.mean, norm.var)
+
+    def audited():
+        copy = prepared(norm, weight_scale=1.0, perturb=0.1, dtype=None)
+        return np.asarray([copy.scale[...], copy.bias[...], copy.mean[...], copy.var[...]])
+
+    for values, start in zip(audited(), (1.0, 0.0, 0.0, 1.0), strict=True):
+        assert 0.02 < values.std() < 0.3
+        assert np.abs(values - start).max() < 0.4
+    for array, start in zip(arrays, (1.0, 0.0, 0.0, 1.0), strict=True):
+        np.testing.assert_array_equal(array[...], start)
+        array[...] = jnp.linspace(0.5, 2.0, FEATURES)
+    np.testing.assert_array_equal(audited(), [array[...] for array in arrays])
+
+
 def test_float64_tells_rounding_from_faults(key):
     x = jax.random.normal(key, (2, 9, 9, 1))
     net = functools.partial(Net, Function(nnx.relu))
@@ -218,6 +254,8 @@ def test_kinds_can_be_told_and_are_checked(key):
         audit(net, x, group=P4, kinds={"lift": "image"})
     with pytest.raises(ValueError, match="'grid' or 'feature_map'"):
         audit(net, x, group=P4, input="image")
+    with pytest.raises(ValueError, match="perturb: expected 0 or more; got -1"):
+        audit(net, x, group=P4, perturb=-1)
 
 
 def test_classes_are_left_as_they_were(key):

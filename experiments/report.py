@@ -1,7 +1,8 @@
 """Collects finished runs into a table: `python -m experiments.report [--runs DIR] [--output FILE]`.
 
-Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`. Remarks
-below the mark at the end of the page are a person's, and stay.
+Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`. Runs that
+are on the page and not in the directory, such as those of other machines, stay on it, and so do remarks below the mark at
+its end, which are a person's.
 """
 
 import json
@@ -24,6 +25,7 @@ come from codes that choose the epoch on the test set. "Largest change" is the l
 real test images under the elements of the group that preserve the grid, after training. A run is marked "short" where it
 had fewer epochs or training images than its configuration, and then compares with nothing published.
 """
+SHORT = " (short)"
 REMARKS = "<!-- remarks, kept by the program -->"
 COLUMNS = (
     "run",
@@ -57,9 +59,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"recorded in {record(pathlib.Path(options.record))}")
             return
         runs = collect(pathlib.Path(options.runs))
-        _, _, remarks = output.read_text().partition(REMARKS) if output.exists() else ("", "", "")
-        output.write_text(f"{render(runs)}\n{REMARKS}\n{remarks.lstrip()}")
-        print(f"{len(runs)} runs in {output}")
+        page, _, remarks = output.read_text().partition(REMARKS) if output.exists() else ("", "", "")
+        output.write_text(f"{render(runs, page)}\n{REMARKS}\n{remarks.lstrip()}")
+        print(f"{len(runs)} runs written to {output}")
     except UserError as error:
         command_line.fail(error)
     except OSError as error:
@@ -122,13 +124,28 @@ def _flag(name: str, value: Any) -> str:
     return shlex.quote(f"--config.{name}={value}")
 
 
-def render(runs: dict[str, dict[str, Any]]) -> str:
-    """The page: a table with a line for each run, grouped by data set."""
-    lines = [_line(name, runs[name]) for name in sorted(runs, key=lambda name: (runs[name]["dataset"], name))]
+def render(runs: dict[str, dict[str, Any]], page: str = "") -> str:
+    """The page: a table with a line for each run, grouped by data set.
+
+    Args:
+      runs: summaries by name.
+      page: the page so far, whose other runs are kept.
+    """
+    lines, commands = _entries(page)
+    lines |= {name: _line(name, result) for name, result in runs.items()}
+    commands |= {name: f"- {name}: `{command(result)}`" for name, result in runs.items()}
     table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    table += ["| " + " | ".join(line) + " |" for line in lines]
-    commands = [f"- {name}: `{command(runs[name])}`" for name in runs]
-    return "\n".join([HEADER, *table, "", "Commands that repeat them:", "", *commands, ""])
+    table += ["| " + " | ".join(lines[name]) + " |" for name in sorted(lines, key=lambda name: (lines[name][1], name))]
+    order = [commands[name] for name in sorted(commands)]
+    return "\n".join([HEADER, *table, "", "Commands that repeat them:", "", *order, ""])
+
+
+def _entries(page: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The lines of the table of a page, and its commands, by the name of the run."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    lines = {row[0].removesuffix(SHORT): row for row in rows[1:] if len(row) == len(COLUMNS)}
+    commands = {line[2:].split(": ")[0]: line for line in page.splitlines() if line.startswith("- ")}
+    return lines, commands
 
 
 def is_short(result: dict[str, Any]) -> bool:
@@ -148,7 +165,7 @@ def _line(name: str, result: dict[str, Any]) -> list[str]:
     environment = result["environment"]
     changes = result.get("equivariance")
     return [
-        f"{name}{' (short)' if is_short(result) else ''}",
+        f"{name}{SHORT if is_short(result) else ''}",
         result["dataset"],
         "" if info.reported_metric is None else f"{info.reported_metric:g}",
         f"{accuracy:.2f}{spread}",

@@ -105,7 +105,7 @@ def regenerate(mnist: dict[str, np.ndarray], split: str, *, seed: int) -> tuple[
 def read_official(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads a split of the official set, from the archive (checksum verified) or from the unpacked .amat file.
 
-    Each line of an .amat file holds the 784 pixels of a digit, floats in [0, 1], and its label.
+    Each line of an .amat file holds the 784 pixels of a digit, floats in [0, 1], column by column, and its label.
 
     Raises:
       UserError: another archive than the official one, or a file that is truncated or damaged.
@@ -142,5 +142,6 @@ def parse_amat(text: bytes, *, name: str, size: int) -> tuple[np.ndarray, np.nda
         raise UserError(f"{name}: expected {size} lines of 785 numbers, came {list(table.shape)}; is it truncated?")
     labels = table[:, -1].astype(np.int32)
     check_labels(labels, 10, name=name)
-    images = np.rint(255 * table[:, :-1].reshape(-1, 28, 28, 1)).clip(0, 255).astype(np.uint8)
-    return images, labels
+    # Read row by row, as the published code does, they would be mirrored digits.
+    columns = np.rint(255 * table[:, :-1].reshape(-1, 28, 28, 1)).clip(0, 255).astype(np.uint8)
+    return columns.swapaxes(1, 2), labels

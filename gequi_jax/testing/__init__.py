@@ -14,4 +14,8 @@ from gequi_jax.testing._audit import audit as audit
 from gequi_jax.testing._equivariance import assert_equivariant as assert_equivariant
 from gequi_jax.testing._equivariance import assert_invariant as assert_invariant
 from gequi_jax.testing._equivariance import equivariance_errors as equivariance_errors
+from gequi_jax.testing._resampling import (
+    assert_equivariant_but_for_resampling as assert_equivariant_but_for_resampling,
+)
+from gequi_jax.testing._resampling import resampling_errors as resampling_errors
 from gequi_jax.testing._tolerances import tolerance as tolerance

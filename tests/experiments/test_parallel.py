@@ -13,17 +13,23 @@ from experiments.errors import UserError
 from experiments.parallel import create_layout, initialize
 
 ROOT = pathlib.Path(__file__).parents[2]
-# AdamW divides each gradient by its own size: where it is zero but for rounding, the order of a sum becomes a step.
-FIELDS = ("batch_size=16", "checkpoint_every_steps=3", "num_epochs=2", "schedule=constant", "optimizer=sgd")
+FIELDS = {"batch_size": 16, "checkpoint_every_steps": 3, "num_epochs": 2, "schedule": "constant"}
+RUNS = {
+    # AdamW divides each gradient by its own size. That of a pixel that is alike in all images is zero behind a batch norm
+    # but for rounding, and the order of a sum becomes a step. The tiny network has a weight for each pixel.
+    "tiny network, SGD": {"model": "tiny", "model_overrides.features": 8, "optimizer": "sgd"},
+    "attentive network, AdamW": {"model": "digits_alpha_f_p4_cnn", "model_overrides.features": 2},
+}
 
 
-def start(workdir, *fields, devices=1):
+def start(workdir, fields, *addresses, devices=1):
     environment = {
         **os.environ,
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
     }
-    command = [sys.executable, "-m", "tests.experiments.tiny_run", str(workdir), *FIELDS, *fields]
+    given = [f"{name}={value}" for name, value in fields.items()]
+    command = [sys.executable, "-m", "tests.experiments.tiny_run", str(workdir), *given, *addresses]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -39,31 +45,34 @@ def losses(workdir):
     return [record["loss"] for record in logs.read_metrics(workdir) if record["kind"] == "step"]
 
 
-def on_this_device(config, workdir, num_epochs):
-    config.batch_size, config.checkpoint_every_steps = 16, 3
-    config.schedule, config.optimizer = "constant", "sgd"
-    config.num_epochs = num_epochs
+def on_this_device(tiny_config, workdir, fields):
+    config.update_from_flattened_dict(fields)
     train.run(config, workdir)
     return losses(workdir)
 
 
+@pytest.fixture(params=RUNS.values(), ids=RUNS)
+def fields(request):
+    return FIELDS | request.param
+
+
 @pytest.mark.slow
-def test_eight_devices_give_the_losses_of_one_which_goes_on_from_their_checkpoint(tiny_config, tmp_path):
-    finish(start(tmp_path / "mixed", "num_epochs=1", devices=8))
+def test_eight_devices_give_the_losses_of_one_which_goes_on_from_their_checkpoint(fields, tiny_config, tmp_path):
+    finish(start(tmp_path / "mixed", fields | {"num_epochs": 1}, devices=8))
     assert json.loads((tmp_path / "mixed" / "summary.json").read_text())["environment"]["num_devices"] == 8
-    one = on_this_device(tiny_config, tmp_path / "one", 2)
+    one = on_this_device(tiny_config, tmp_path / "one", fields)
     np.testing.assert_allclose(losses(tmp_path / "mixed"), one[: len(one) // 2], rtol=1e-5)
-    np.testing.assert_allclose(on_this_device(tiny_config, tmp_path / "mixed", 2), one, rtol=1e-5)
+    np.testing.assert_allclose(on_this_device(tiny_config, tmp_path / "mixed", fields), one, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(tiny_config, tmp_path):
+def test_two_processes_give_the_losses_of_one(fields, tiny_config, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"coordinator_address=localhost:{free.getsockname()[1]}"
-    arguments = [(tmp_path / "two", address, "num_processes=2", f"process_id={index}") for index in range(2)]
-    finish(*(start(*given) for given in arguments))
-    one = on_this_device(tiny_config, tmp_path / "one", 2)
+    addresses = [(address, "num_processes=2", f"process_id={index}") for index in range(2)]
+    finish(*(start(tmp_path / "two", fields, *given) for given in addresses))
+    one = on_this_device(tiny_config, tmp_path / "one", fields)
     np.testing.assert_allclose(losses(tmp_path / "two"), one, rtol=1e-5)
 
 

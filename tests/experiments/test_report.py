@@ -61,6 +61,20 @@ def test_each_run_comes_with_its_command_and_remarks_stay(tmp_path):
     assert text.count("A remark.") == text.count(report.REMARKS) == 1
 
 
+def test_runs_of_other_places_stay_on_the_page(tmp_path):
+    output = tmp_path / "RESULTS.md"
+    for name, accuracy in (("here", 0.9), ("there", 0.8), ("there", 0.7)):
+        folder = tmp_path / f"{name}-{accuracy}"
+        write(folder / name, test_accuracy=accuracy, epochs=30)
+        report.main([f"--runs={folder}", f"--output={output}"])
+    lines = [line for line in output.read_text().splitlines() if " (short) |" in line]
+    assert [line.split(" | ")[3] for line in lines] == ["90.00 ± 0.10", "70.00 ± 0.10"]
+    assert output.read_text().count("- here: `python") == output.read_text().count("- there: `python") == 1
+    whole = output.read_text()
+    report.main([f"--runs={folder}", f"--output={output}"])
+    assert output.read_text() == whole
+
+
 @pytest.mark.parametrize(("argument", "message"), [("--runs={}", "no finished run"), ("--run", "ambiguous|expected")])
 def test_mistakes_are_one_line_and_code_2(argument, message, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):

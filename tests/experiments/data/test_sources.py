@@ -174,6 +174,9 @@ def test_official_files_are_read_from_the_archive_and_unpacked(tmp_path, monkeyp
     unpacked = data.load_rotmnist(str(tmp_path / "unpacked"), num_validation=4, seed=0)
     for one, other in zip(all_examples(packed.test()), all_examples(unpacked.test()), strict=True):
         np.testing.assert_array_equal(one, other)
+    images, _ = _rotmnist.parse_amat(amat(12).encode(), name="file.amat", size=12)
+    first = np.asarray(amat(12).splitlines()[0].split()[:-1], float)
+    np.testing.assert_array_equal(images[0, 5, 20, 0], np.rint(255 * first[20 * 28 + 5]))  # column by column
     with pytest.raises(UserError, match="expected 13 lines of 785"):
         _rotmnist.parse_amat(amat(12).encode(), name="file.amat", size=13)
 

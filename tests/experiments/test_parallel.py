@@ -45,7 +45,7 @@ def losses(workdir):
     return [record["loss"] for record in logs.read_metrics(workdir) if record["kind"] == "step"]
 
 
-def on_this_device(tiny_config, workdir, fields):
+def on_this_device(config, workdir, fields):
     config.update_from_flattened_dict(fields)
     train.run(config, workdir)
     return losses(workdir)

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from gequi_jax import functional, nn
-from gequi_jax.actions import act_on_grid
+from gequi_jax.actions import act_on_grid, round_window
 from gequi_jax.groups import FiniteGroup, cyclic_group, dihedral_group
 from gequi_jax.testing import assert_equivariant_but_for_resampling, resampling_errors
 from gequi_jax.testing._resampling import _resampled, _sources
@@ -89,6 +89,21 @@ def test_what_looks_at_all_positions_passes_where_nothing_enters_from_beyond_the
     assert_explained(layer, x * jnp.asarray(np.exp(-squares / 40), jnp.float32), C8, **how)
     with pytest.raises(AssertionError):
         assert_equivariant_but_for_resampling(layer, x, group=C8, **how)
+
+
+def test_attention_in_a_round_window_passes_and_an_interpolated_kernel_does_not():
+    options = {"group": C8, "window_mask": round_window, "rngs": nnx.Rngs(0)}
+    attention = nn.LiftingSelfAttention(CHANNELS, 8, num_heads=2, window_size=5, **options)
+    convolution = nn.LiftingConv(CHANNELS, 4, 5, **options)
+    ratios = {}
+    for wavenumber in (0.5, 0.25):
+        for name, layer in (("attention", attention), ("convolution", convolution)):
+            measured, explained = resampling_errors(layer, smooth(C8, wavenumber=wavenumber), group=C8, elements=[1])
+            ratios[name, wavenumber] = measured[0] / explained[0]
+            print(f"{name}, {2 * np.pi / wavenumber:.0f} pixels: {measured[0]:.3f}, explained {explained[0]:.3f}")
+    assert max(ratios["attention", 0.5], ratios["attention", 0.25]) < 1
+    # Smoother images do not help a kernel that differs from its turned copy.
+    assert 2 < ratios["convolution", 0.5] < 8 < ratios["convolution", 0.25]
 
 
 PLAIN = nnx.Conv(CHANNELS, CHANNELS, (3, 3), rngs=nnx.Rngs(0))

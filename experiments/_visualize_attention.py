@@ -14,9 +14,11 @@ import numpy as np
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
 from experiments import data, evaluate
-from experiments._visualize_run import Run, file_image, image_of_test_split, load_run, with_downsampling
+from experiments._visualize_images import file_image, image_of_test_split
 from experiments._visualize_steerability import number
 from experiments.errors import UserError
+from experiments.runs import Run, load_run, with_downsampling
+from gequi_jax import actions
 
 NAME = "attention"
 SUMMARY = "attention of a trained network to an image and to its transforms"
@@ -112,7 +114,7 @@ def _transforms(run: Run, image: np.ndarray) -> panels.Transforms:
     rows, columns, _ = run.image_shape
     if rows != columns:
         raise UserError(f"--workdir {run.workdir}: its images are {rows}x{columns}; only square ones can be turned")
-    elements = evaluate.grid_preserving_elements(run.group)
+    elements = actions.grid_preserving_elements(run.group)
     elements.sort(key=lambda element: not np.allclose(run.group.matrices[element], np.eye(2)))
     if len(elements) == 1:
         raise UserError(

@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from experiments import summary
 from gequi_jax import actions, groups, nn
 
 
@@ -65,8 +66,7 @@ def look(
     def run(state: Any, images: Array):
         network = nnx.merge(graph, state)
         logits, found = nnx.capture(network, nnx.Intermediate)(normalize(images))
-        lifting = next((module for _, module in nnx.iter_modules(network) if isinstance(module, _LIFTING)), None)
-        lifted = None if lifting is None else lifting(normalize(images))
+        lifted = summary.lifted_maps(network, normalize(images))
         return logits, lifted, [_passed(module, _sown(found, path)) for path, module in modules.items()]
 
     logits, lifted, passed = run(state, jnp.asarray(images))
@@ -122,9 +122,6 @@ def frame_difference(layers: Sequence[Layer], first: int, count: int, group: gro
         turned = np.roll(moved(quarter, frames, group), count // 4, axis=0)
         largest = max(largest, float(np.abs(frames - turned).max()))
     return largest
-
-
-_LIFTING = tuple(getattr(nn, name) for name in dir(nn) if "Lifting" in name)
 
 
 def _sown(found: Any, path: Sequence[Any]) -> tuple[Array, ...]:

@@ -11,12 +11,12 @@ from flax import nnx
 from PIL import Image
 
 from experiments import _visualize_attention as attention
+from experiments import _visualize_images as pictured
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
-from experiments import _visualize_run as runs
-from experiments import checkpoints, evaluate, parallel, settings, steps, summary, train, visualize
+from experiments import checkpoints, evaluate, parallel, runs, settings, steps, summary, train, visualize
 from experiments.configs import default
-from gequi_jax import models
+from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
 
 FRAMES = 8
@@ -65,7 +65,7 @@ def run(workdir):
 def turned(run):
     """A test image and its quarter turns."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        image, _ = runs.image_of_test_split(run, 3)
+        image, _ = pictured.image_of_test_split(run, 3)
     return np.stack([np.rot90(image, turns) for turns in range(4)])
 
 
@@ -148,7 +148,7 @@ def test_maps_turn_in_other_networks(name, overrides):
     model.eval()
     group = models.model_info(name).group
     image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
-    elements = evaluate.grid_preserving_elements(group)
+    elements = actions.grid_preserving_elements(group)
     images = np.concatenate([evaluate.transformed(group, element)(image) for element in elements])
     _, _, layers = measure.look(model, images, lambda images: images)
     assert len(layers) == 9
@@ -181,7 +181,7 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
     pixels = np.zeros((60, 100), np.uint8)
     pixels[:, 20:50] = 255  # the left half of the square in the middle
     Image.fromarray(pixels).save(tmp_path / "halves.png")
-    image, name = runs.file_image(run, tmp_path / "halves.png")
+    image, name = pictured.file_image(run, tmp_path / "halves.png")
     assert name == "halves.png"
     assert image.shape == (8, 8, 1)
     assert image[:, :3].min() > 0.9

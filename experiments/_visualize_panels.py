@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
@@ -20,7 +21,7 @@ from gequi_jax import groups
 
 ARROWS_ON_A_SIDE = 8
 COLORS = ("white", "#ff9e9e")  # of arrows for rotations, and for mirrored poses
-PASSED = "share let through"
+MARK = "red"  # of a query
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Transforms:
       group: of the network.
       elements: those that map the grid to itself, the identity first.
       images: `[elements, rows, columns, channels]` in [0, 1].
+      queries: of self-attention, the position in each of them from which it looks, `[elements, 2]`.
     """
 
     group: groups.FiniteGroup
     elements: Sequence[int]
     images: np.ndarray
+    queries: np.ndarray | None = None
 
     def name(self, element: int) -> str:
         """What an element does, in words."""
@@ -54,18 +57,20 @@ def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths:
     above, foot = parts
     grid = above.subplots(rows, 1 + len(layers), squeeze=False)
     for row, element in enumerate(view.elements):
-        _show_image(grid[row, 0], view.images[row])
+        show_image(grid[row, 0], view.images[row])
         grid[row, 0].set_ylabel(view.name(element), fontsize=9)
+        _mark(grid[row, 0], view.queries, row)
         for axes, layer in zip(grid[row, 1:], layers, strict=True):
-            axes.imshow(layer.passed[row].mean(axis=-1), **_scale(layer.passed[:rows]))
-            _draw_arrows(axes, layer.passed[row], layer.passed[:rows], view.group)
-    _title(above, "Attention to an image turns with it")
+            axes.imshow(layer.maps[row].mean(axis=-1), **_scale(layer.maps[:rows]))
+            _draw_arrows(axes, layer.maps[row], layer.maps[:rows], view.group)
+            _mark(axes, layer.queries, row)
+    add_title(above, "Attention to an image turns with it")
     grid[0, 0].set_title("image", fontsize=9)
     for column, layer in enumerate(layers, start=1):
-        sides = "x".join(map(str, layer.passed.shape[1:3]))
+        sides = "x".join(map(str, layer.maps.shape[1:3]))
         grid[0, column].set_title(f"{layer.name}, {sides}", fontsize=9)
-        _add_bar(above, _scale(layer.passed[:rows]), grid[:, column], PASSED)
-    _add_bar(above, {"cmap": "gray", "norm": Normalize(0, 1)}, grid[:, 0], "brightness")
+        add_bar(above, _scale(layer.maps[:rows]), grid[:, column], layer.unit)
+    add_bar(above, {"cmap": "gray", "norm": Normalize(0, 1)}, grid[:, 0], "brightness")
     write_caption(foot, text)
     save(figure, *paths)
 
@@ -79,7 +84,7 @@ def draw_features(view: Transforms, maps: np.ndarray, text: str, *paths: pathlib
     grid = above.subplots(rows, 1 + poses, squeeze=False)
     scale = {"cmap": "viridis", "norm": Normalize(maps.min(), maps.max())}
     for row, element in enumerate(view.elements):
-        _show_image(grid[row, 0], view.images[row])
+        show_image(grid[row, 0], view.images[row])
         grid[row, 0].set_ylabel(view.name(element), fontsize=8)
         for pose in range(poses):
             axes = grid[row, 1 + pose]
@@ -87,7 +92,7 @@ def draw_features(view: Transforms, maps: np.ndarray, text: str, *paths: pathlib
             axes.set(xticks=[], yticks=[])
             followed = pose == element  # (L_g f)(x, g) = f(g^-1 x, e)
             axes.spines[:].set(visible=followed, color="red", linewidth=2.5)
-    _title(above, "Feature maps turn with the image, and pass on to another pose")
+    add_title(above, "Feature maps turn with the image, and pass on to another pose")
     grid[0, 0].set_title("image", fontsize=8)
     for pose in range(poses):
         grid[0, 1 + pose].set_title(f"pose {view.name(pose)}", fontsize=8)
@@ -105,10 +110,10 @@ def draw_regimes(view: Transforms, regimes: dict[str, Layer], text: str, *paths:
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.2, 0.9))
     above, foot = parts
     grid = above.subplots(rows, 1 + 2 * len(regimes), squeeze=False)
-    means = {name: layer.passed[:rows].mean(axis=-1) for name, layer in regimes.items()}
+    means = {name: layer.maps[:rows].mean(axis=-1) for name, layer in regimes.items()}
     off = {
         name: [
-            np.abs(layer.passed[row] - _expected(layer, element, view)).max(axis=-1)
+            np.abs(layer.maps[row] - _expected(layer, element, view)).max(axis=-1)
             for row, element in enumerate(view.elements)
         ]
         for name, layer in regimes.items()
@@ -118,28 +123,34 @@ def draw_regimes(view: Transforms, regimes: dict[str, Layer], text: str, *paths:
     worst = max(np.max(values) for values in off.values())
     scale_off = {"cmap": "magma", "norm": Normalize(0, worst)}
     for row, element in enumerate(view.elements):
-        _show_image(grid[row, 0], view.images[row])
+        show_image(grid[row, 0], view.images[row])
         grid[row, 0].set_ylabel(view.name(element), fontsize=9)
         for column, name in enumerate(regimes):
             grid[row, 1 + 2 * column].imshow(means[name][row], **scale)
             grid[row, 2 + 2 * column].imshow(off[name][row], **scale_off)
             grid[row, 2 + 2 * column].set_xlabel(f"at most {number(off[name][row].max())}", fontsize=8)
-    _title(above, "Attention behind pooling and behind a stride, to an image and its transforms")
+    add_title(above, "Attention behind pooling and behind a stride, to an image and its transforms")
     grid[0, 0].set_title("image", fontsize=9)
     for column, name in enumerate(regimes):
         grid[0, 1 + 2 * column].set_title(f"{name}: map", fontsize=9)
         grid[0, 2 + 2 * column].set_title(f"{name}: off by", fontsize=9)
-        _add_bar(above, scale, grid[:, 1 + 2 * column], PASSED)
-        _add_bar(above, scale_off, grid[:, 2 + 2 * column], "difference")
+        add_bar(above, scale, grid[:, 1 + 2 * column], next(iter(regimes.values())).unit)
+        add_bar(above, scale_off, grid[:, 2 + 2 * column], "difference")
     for axes in grid[:, 1:].flat:
         axes.set(xticks=[], yticks=[])
-    _add_bar(above, {"cmap": "gray", "norm": Normalize(0, 1)}, grid[:, 0], "brightness")
+    add_bar(above, {"cmap": "gray", "norm": Normalize(0, 1)}, grid[:, 0], "brightness")
     write_caption(foot, text)
     save(figure, *paths)
 
 
 def animate(
-    images: np.ndarray, layers: Sequence[Layer], group: groups.FiniteGroup, path: pathlib.Path, *, seconds: float = 4.0
+    images: np.ndarray,
+    layers: Sequence[Layer],
+    group: groups.FiniteGroup,
+    path: pathlib.Path,
+    *,
+    queries: np.ndarray | None = None,
+    seconds: float = 4.0,
 ) -> None:
     """Images that turn through 360 degrees, and attention to each, as a GIF that repeats."""
     figure = Figure(figsize=(2 * (1 + len(layers)), 2.4), dpi=80, layout="constrained")
@@ -149,11 +160,13 @@ def animate(
     for index, image in enumerate(images):
         for axes in grid:
             axes.clear()
-        _show_image(grid[0], image)
+        show_image(grid[0], image)
+        _mark(grid[0], queries, index)
         grid[0].set_title(f"image, turned by {round(360 * index / len(images))}°", fontsize=9)
         for axes, layer in zip(grid[1:], layers, strict=True):
-            axes.imshow(layer.passed[index].mean(axis=-1), **_scale(layer.passed))
-            _draw_arrows(axes, layer.passed[index], layer.passed, group)
+            axes.imshow(layer.maps[index].mean(axis=-1), **_scale(layer.maps))
+            _draw_arrows(axes, layer.maps[index], layer.maps, group)
+            _mark(axes, layer.queries, index)
             axes.set_title(f"attention, {layer.name}", fontsize=9)
         canvas.draw()
         # Once: where things stand must not depend on the number in the title.
@@ -168,24 +181,34 @@ def animate(
 
 
 def _expected(layer: Layer, element: int, view: Transforms) -> np.ndarray:
-    return moved(element, layer.passed[:1], view.group)[0]
+    return moved(element, layer.maps[:1], view.group)[0]
 
 
-def _title(figure: Any, text: str) -> None:
+def add_title(figure: Any, text: str) -> None:
+    """A title at the left of a figure."""
     figure.suptitle(text, fontsize=10, x=0.01, ha="left")
 
 
-def _show_image(axes: Any, image: np.ndarray) -> None:
+def show_image(axes: Any, image: np.ndarray) -> None:
+    """An image in [0, 1], grey or coloured."""
     axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
 
 
-def _scale(passed: np.ndarray) -> dict[str, Any]:
-    means = passed.mean(axis=-1)
+def _mark(axes: Any, queries: np.ndarray | None, index: int) -> None:
+    """A frame around the query, if there is one."""
+    if queries is not None:
+        row, column = queries[index]
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=MARK, linewidth=1.5, zorder=3))
+
+
+def _scale(maps: np.ndarray) -> dict[str, Any]:
+    means = maps.mean(axis=-1)
     return {"cmap": "viridis", "norm": Normalize(means.min(), means.max())}
 
 
-def _add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
+def add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
+    """A colour bar below a column of panels."""
     bar = figure.colorbar(ScalarMappable(**scale), ax=axes, location="bottom", fraction=0.03, pad=0.01, aspect=14)
     bar.set_label(label, fontsize=8)
     bar.locator = MaxNLocator(2, steps=[1, 2, 5, 10])
@@ -193,15 +216,16 @@ def _add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
     bar.update_ticks()
 
 
-def _draw_arrows(axes: Any, passed: np.ndarray, everywhere: np.ndarray, group: groups.FiniteGroup) -> None:
-    """An arrow for each pose: turned as the pose is, as long as its share is large within the layer."""
+def _draw_arrows(axes: Any, maps: np.ndarray, everywhere: np.ndarray, group: groups.FiniteGroup) -> None:
+    """An arrow for each pose: turned as the pose is, as long as its value is large within the layer."""
     axes.set(xticks=[], yticks=[])
-    if passed.shape[-1] == 1:
+    if maps.shape[-1] == 1:
         return
-    rows, columns = (_symmetric_places(side) for side in passed.shape[:2])
+    rows, columns = (_symmetric_places(side) for side in maps.shape[:2])
     step = rows[1] - rows[0] if len(rows) > 1 else 1
     low, high = everywhere.min(), np.quantile(everywhere, 0.95)
-    strength = np.clip((passed[np.ix_(rows, columns)] - low) / max(high - low, 1e-12), 0, 1)
+    strength = np.clip((maps[np.ix_(rows, columns)] - low) / max(high - low, 1e-12), 0, 1)
+    strength[strength == 0] = np.nan  # else a dot is drawn
     across, down = np.meshgrid(columns, rows)
     for pose, matrix in enumerate(group.matrices):
         towards = matrix @ np.array([-1.0, 0.0])  # upwards, as rows and columns

@@ -11,10 +11,12 @@ from flax import nnx
 from PIL import Image
 
 from experiments import _visualize_attention as attention
+from experiments import _visualize_captions as captions
 from experiments import _visualize_images as pictured
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
 from experiments import checkpoints, evaluate, parallel, runs, settings, steps, summary, train, visualize
+from experiments._visualize_steerability import number
 from experiments.configs import default
 from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
@@ -95,15 +97,15 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
         assert animation.n_frames == FRAMES
 
     _, lifted, layers = measure.look(run.model, turned, run.normalize)
-    assert [layer.passed.shape[1:] for layer in layers] == [
+    assert [layer.maps.shape[1:] for layer in layers] == [
         (8, 8, 1),
         *[(8, 8, 4)] * 2,
         *[(4, 4, 4)] * 3,
         *[(2, 2, 4)] * 3,
     ]
-    assert sum(layer.passed[0].std() > 1e-3 for layer in layers) >= 5
+    assert sum(layer.maps[0].std() > 1e-3 for layer in layers) >= 5
     for layer, numbers in zip(layers, written["layers"], strict=True):
-        assert difference(layer.passed) < 1e-5
+        assert difference(layer.maps) < 1e-5
         assert numbers["largest"] < 1e-5
     assert difference(lifted[..., written["features"]["channel"]]) < 1e-5
     assert written["features"]["largest"] < 1e-5
@@ -113,19 +115,19 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
 def test_the_strided_network_is_off_by_the_stated_amount(run, turned, tmp_path, monkeypatch):
     view = panels.Transforms(run.group, range(4), turned)
     regimes, errors = attention._regimes(run, view)
-    caption = attention._regimes_caption(run, regimes, errors)
+    caption = captions.regimes(run, regimes, errors)
     stated = {}
     for way, name in (("pool", "pooled"), ("stride", "strided")):
         _, _, layers = measure.look(runs.with_downsampling(run, way), turned, run.normalize)
-        stated[name] = difference(layers[3].passed)
+        stated[name] = difference(layers[3].maps)
         assert regimes[name].name == layers[3].name == "layer 4"
-        assert layers[3].passed.shape[1:3] == (4, 4)
+        assert layers[3].maps.shape[1:3] == (4, 4)
         (shown,) = (error for error in errors[name] if error.name == "layer 4")
         np.testing.assert_allclose(shown.largest, stated[name], atol=1e-6)
         assert all(error.largest < 1e-5 for error in errors[name]) == (name == "pooled")
     assert stated["pooled"] < 1e-5
     assert stated["strided"] > 0.01
-    assert f"strided: {attention.number(stated['strided'])} of the signal" in caption
+    assert f"strided: {number(stated['strided'])} of the signal" in caption
 
 
 def test_a_restored_network_is_the_saved_one(run, turned):
@@ -152,7 +154,7 @@ def test_maps_turn_in_other_networks(name, overrides):
     images = np.concatenate([evaluate.transformed(group, element)(image) for element in elements])
     _, _, layers = measure.look(model, images, lambda images: images)
     assert len(layers) == 9
-    assert sum(layer.passed[0].std() > 1e-3 for layer in layers) >= 3
+    assert sum(layer.maps[0].std() > 1e-3 for layer in layers) >= 3
     assert all(found.largest < 1e-5 for found in measure.differences(layers, elements, group))
 
 
@@ -160,6 +162,7 @@ def test_maps_turn_in_other_networks(name, overrides):
     ("arguments", "message"),
     [
         (["--index=360"], "--index 360: expected 0 to 359, the 360 test images of digits"),
+        (["--query=1,1"], "--query '1,1': digits_alpha_f_p4_cnn does not attend from a query; leave it out"),
         (["--index=-1"], "--index -1: expected 0 to 359"),
         (["--image=nothing.png"], "--image nothing.png: cannot be read (No such file or directory)"),
         (["--image=text.png"], "--image text.png: cannot be read (no image"),

@@ -51,3 +51,16 @@ def file_image(run: Run, path: pathlib.Path) -> tuple[np.ndarray, str]:
     square = picture.crop((left, top, left + side, top + side)).resize((columns, rows), Image.Resampling.LANCZOS)
     image = np.asarray(square, np.float32).reshape(rows, columns, channels) / 255
     return image, path.name
+
+
+def upright_digits(index: int, count: int) -> np.ndarray:
+    """Some of the embedded digits as they were written, `[count, 8, 8, 1]` in [0, 1], beginning at an index.
+
+    Raises:
+      UserError: no digit of that index.
+    """
+    upright = data.load_digits(num_validation=180, seed=0).train
+    last = len(upright) - count
+    if not 0 <= index <= last:
+        raise UserError(f"--index {index}: expected 0 to {last}, of the upright digits")
+    return upright.fetch(np.arange(index, index + count))["image"]

@@ -42,11 +42,16 @@ class Transforms:
 
     def name(self, element: int) -> str:
         """What an element does, in words."""
-        matrix = np.asarray(self.group.matrices[element])
-        mirrored = np.linalg.det(matrix) < 0
-        rotation = matrix @ np.diag([1.0, -1.0]) if mirrored else matrix
-        angle = round(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])) % 360)
-        return f"mirrored, {angle}°" if mirrored else f"{angle}°"
+        return element_name(self.group, element)
+
+
+def element_name(group: groups.FiniteGroup, element: int) -> str:
+    """What an element of a planar group does, in words."""
+    matrix = np.asarray(group.matrices[element])
+    mirrored = np.linalg.det(matrix) < 0
+    rotation = matrix @ np.diag([1.0, -1.0]) if mirrored else matrix
+    angle = round(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])) % 360)
+    return f"mirrored, {angle}°" if mirrored else f"{angle}°"
 
 
 def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths: pathlib.Path) -> None:

@@ -9,7 +9,13 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from experiments import _visualize_attention, _visualize_pose_index, _visualize_steerability, command_line
+from experiments import (
+    _visualize_attention,
+    _visualize_pose_index,
+    _visualize_receptive_fields,
+    _visualize_steerability,
+    command_line,
+)
 from experiments.errors import UserError
 
 
@@ -29,7 +35,7 @@ class Picture:
 
 
 DEFAULT = _visualize_attention.NAME
-MODULES = (_visualize_attention, _visualize_pose_index, _visualize_steerability)
+MODULES = (_visualize_attention, _visualize_receptive_fields, _visualize_pose_index, _visualize_steerability)
 PICTURES = {module.NAME: Picture(module.SUMMARY, module.add_options, module.make) for module in MODULES}
 
 

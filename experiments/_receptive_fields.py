@@ -14,7 +14,7 @@ from flax import nnx
 from experiments import _steerability as steerability
 from gequi_jax import actions, functional, groups, nn
 
-FINE = 12  # points between which a function is drawn, to a position
+FINE = 8  # points between which a function is drawn, to a position
 
 
 @dataclasses.dataclass(frozen=True)

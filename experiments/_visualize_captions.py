@@ -21,7 +21,7 @@ def attention(
     to = f"to {prediction}, and to its transforms under {run.group.name}"
     arrows = (
         f"pointing where that pose has its top{', light red for mirrored poses' if mirrored else ''}; from no arrow for "
-        "the smallest value in the layer to the longest for its largest twentieth. "
+        "the smallest value in the layer to the longest for the largest twentieth of those that are not 0. "
     )
     if query is not None:
         row, column = query.position
@@ -29,7 +29,8 @@ def attention(
             f"Attention of {of} from one position, the query, {to}. The query (red frame) is row {row}, column {column} of "
             "the image, and moves with it; in each layer it is the position nearest to the same place relative to the map. "
             "Colour: probability that the query pays to a position, mean over heads and output poses, on the group also "
-            "over query poses, and sum over key poses; one scale for each layer. Arrows: the same for each output pose, "
+            "over query poses, and sum over key poses; one scale for each layer. Of a large map the surroundings of the query "
+            "are shown. Arrows: the same for each output pose, "
             f"{arrows}Largest difference between the map of a transformed image for the transformed query and the "
             f"transformed map of the image, over {len(errors)} layers, all positions, poses and heads and "
             f"{len(view.elements)} elements: {number(worst.largest)} ({worst.name})."

@@ -14,13 +14,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from experiments._visualize_files import save, write_caption
+from experiments._visualize_files import caption_height, save, write_caption
 from experiments._visualize_measure import Layer, moved
 from experiments._visualize_steerability import number
 from gequi_jax import groups
 
 ARROWS_ON_A_SIDE = 8
 COLORS = ("white", "#ff9e9e")  # of arrows for rotations, and for mirrored poses
+LARGEST_PART = 14  # positions a side: arrows at all of them find room
 MARK = "red"  # of a query
 
 
@@ -57,8 +58,9 @@ def element_name(group: groups.FiniteGroup, element: int) -> str:
 def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths: pathlib.Path) -> None:
     """Attention of some layers, a column for each, to every transform of an image, a row for each."""
     rows = len(view.elements)
-    figure = Figure(figsize=(8, 1.4 * rows + 2.1), layout="constrained")
-    parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.2, 0.9))
+    below = max(0.9, caption_height(text))
+    figure = Figure(figsize=(8, 1.4 * rows + 1.2 + below), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.4 * rows + 1.2, below))
     above, foot = parts
     grid = above.subplots(rows, 1 + len(layers), squeeze=False)
     for row, element in enumerate(view.elements):
@@ -66,9 +68,7 @@ def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths:
         grid[row, 0].set_ylabel(view.name(element), fontsize=9)
         _mark(grid[row, 0], view.queries, row)
         for axes, layer in zip(grid[row, 1:], layers, strict=True):
-            axes.imshow(layer.maps[row].mean(axis=-1), **_scale(layer.maps[:rows]))
-            _draw_arrows(axes, layer.maps[row], layer.maps[:rows], view.group)
-            _mark(axes, layer.queries, row)
+            _draw_map(axes, layer, row, layer.maps[:rows], view.group)
     add_title(above, "Attention to an image turns with it")
     grid[0, 0].set_title("image", fontsize=9)
     for column, layer in enumerate(layers, start=1):
@@ -169,9 +169,7 @@ def animate(
         _mark(grid[0], queries, index)
         grid[0].set_title(f"image, turned by {round(360 * index / len(images))}°", fontsize=9)
         for axes, layer in zip(grid[1:], layers, strict=True):
-            axes.imshow(layer.maps[index].mean(axis=-1), **_scale(layer.maps))
-            _draw_arrows(axes, layer.maps[index], layer.maps, group)
-            _mark(axes, layer.queries, index)
+            _draw_map(axes, layer, index, layer.maps, group)
             axes.set_title(f"attention, {layer.name}", fontsize=9)
         canvas.draw()
         # Once: where things stand must not depend on the number in the title.
@@ -200,6 +198,27 @@ def show_image(axes: Any, image: np.ndarray) -> None:
     axes.set(xticks=[], yticks=[])
 
 
+def _draw_map(axes: Any, layer: Layer, index: int, everywhere: np.ndarray, group: groups.FiniteGroup) -> None:
+    """A map of a layer with its arrows; of a query that sees a small part of a large map, that part."""
+    maps = layer.maps[index]
+    axes.imshow(maps.mean(axis=-1), **_scale(everywhere))
+    near = None if layer.queries is None else _reach(everywhere, layer.queries) + 1
+    side = max(maps.shape[:2])
+    if near is not None and side > ARROWS_ON_A_SIDE and 2 * near + 1 < min(side, LARGEST_PART):
+        _draw_arrows(axes, maps, everywhere, group, every=True)
+        row, column = layer.queries[index]
+        axes.set(xlim=(column - near - 0.5, column + near + 0.5), ylim=(row + near + 0.5, row - near - 0.5))
+    else:
+        _draw_arrows(axes, maps, everywhere, group)
+    _mark(axes, layer.queries, index)
+
+
+def _reach(maps: np.ndarray, queries: np.ndarray) -> int:
+    """How far from its query a layer pays anything, along an axis and over all images."""
+    images, rows, columns = np.nonzero(maps.max(axis=-1) > 0)
+    return int(np.abs(np.stack([rows, columns], axis=-1) - queries[images]).max())
+
+
 def _mark(axes: Any, queries: np.ndarray | None, index: int) -> None:
     """A frame around the query, if there is one."""
     if queries is not None:
@@ -221,14 +240,17 @@ def add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
     bar.update_ticks()
 
 
-def _draw_arrows(axes: Any, maps: np.ndarray, everywhere: np.ndarray, group: groups.FiniteGroup) -> None:
+def _draw_arrows(
+    axes: Any, maps: np.ndarray, everywhere: np.ndarray, group: groups.FiniteGroup, *, every: bool = False
+) -> None:
     """An arrow for each pose: turned as the pose is, as long as its value is large within the layer."""
     axes.set(xticks=[], yticks=[])
     if maps.shape[-1] == 1:
         return
-    rows, columns = (_symmetric_places(side) for side in maps.shape[:2])
+    rows, columns = (np.arange(side) if every else _symmetric_places(side) for side in maps.shape[:2])
     step = rows[1] - rows[0] if len(rows) > 1 else 1
-    low, high = everywhere.min(), np.quantile(everywhere, 0.95)
+    # Most positions get nothing from a query with a small window: they say nothing of what is large.
+    low, high = everywhere.min(), np.quantile(everywhere[everywhere > 0], 0.95)
     strength = np.clip((maps[np.ix_(rows, columns)] - low) / max(high - low, 1e-12), 0, 1)
     strength[strength == 0] = np.nan  # else a dot is drawn
     across, down = np.meshgrid(columns, rows)

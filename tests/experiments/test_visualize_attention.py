@@ -60,7 +60,7 @@ def workdir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(workdir):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return runs.load_run(workdir)
+        return runs.load_run(str(workdir))
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from experiments._visualize_files import caption_height, save, write_caption
+from experiments._visualize_maps import color_scale, draw_map, mark
 from experiments._visualize_measure import Layer, moved
 from experiments._visualize_steerability import number
 from gequi_jax import groups
-
-ARROWS_ON_A_SIDE = 8
-COLORS = ("white", "#ff9e9e")  # of arrows for rotations, and for mirrored poses
-LARGEST_PART = 14  # positions a side: arrows at all of them find room
-MARK = "red"  # of a query
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +61,15 @@ def draw_attention(view: Transforms, layers: Sequence[Layer], text: str, *paths:
     for row, element in enumerate(view.elements):
         show_image(grid[row, 0], view.images[row])
         grid[row, 0].set_ylabel(view.name(element), fontsize=9)
-        _mark(grid[row, 0], view.queries, row)
+        mark(grid[row, 0], view.queries, row)
         for axes, layer in zip(grid[row, 1:], layers, strict=True):
-            _draw_map(axes, layer, row, layer.maps[:rows], view.group)
+            draw_map(axes, layer, row, layer.maps[:rows], view.group)
     add_title(above, "Attention to an image turns with it")
     grid[0, 0].set_title("image", fontsize=9)
     for column, layer in enumerate(layers, start=1):
         sides = "x".join(map(str, layer.maps.shape[1:3]))
         grid[0, column].set_title(f"{layer.name}, {sides}", fontsize=9)
-        add_bar(above, _scale(layer.maps[:rows]), grid[:, column], layer.unit)
+        add_bar(above, color_scale(layer.maps[:rows]), grid[:, column], layer.unit)
     add_bar(above, {"cmap": "gray", "norm": Normalize(0, 1)}, grid[:, 0], "brightness")
     write_caption(foot, text)
     save(figure, *paths)
@@ -166,10 +161,10 @@ def animate(
         for axes in grid:
             axes.clear()
         show_image(grid[0], image)
-        _mark(grid[0], queries, index)
+        mark(grid[0], queries, index)
         grid[0].set_title(f"image, turned by {round(360 * index / len(images))}°", fontsize=9)
         for axes, layer in zip(grid[1:], layers, strict=True):
-            _draw_map(axes, layer, index, layer.maps, group)
+            draw_map(axes, layer, index, layer.maps, group)
             axes.set_title(f"attention, {layer.name}", fontsize=9)
         canvas.draw()
         # Once: where things stand must not depend on the number in the title.
@@ -198,39 +193,6 @@ def show_image(axes: Any, image: np.ndarray) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def _draw_map(axes: Any, layer: Layer, index: int, everywhere: np.ndarray, group: groups.FiniteGroup) -> None:
-    """A map of a layer with its arrows; of a query that sees a small part of a large map, that part."""
-    maps = layer.maps[index]
-    axes.imshow(maps.mean(axis=-1), **_scale(everywhere))
-    near = None if layer.queries is None else _reach(everywhere, layer.queries) + 1
-    side = max(maps.shape[:2])
-    if near is not None and side > ARROWS_ON_A_SIDE and 2 * near + 1 < min(side, LARGEST_PART):
-        _draw_arrows(axes, maps, everywhere, group, every=True)
-        row, column = layer.queries[index]
-        axes.set(xlim=(column - near - 0.5, column + near + 0.5), ylim=(row + near + 0.5, row - near - 0.5))
-    else:
-        _draw_arrows(axes, maps, everywhere, group)
-    _mark(axes, layer.queries, index)
-
-
-def _reach(maps: np.ndarray, queries: np.ndarray) -> int:
-    """How far from its query a layer pays anything, along an axis and over all images."""
-    images, rows, columns = np.nonzero(maps.max(axis=-1) > 0)
-    return int(np.abs(np.stack([rows, columns], axis=-1) - queries[images]).max())
-
-
-def _mark(axes: Any, queries: np.ndarray | None, index: int) -> None:
-    """A frame around the query, if there is one."""
-    if queries is not None:
-        row, column = queries[index]
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=MARK, linewidth=1.5, zorder=3))
-
-
-def _scale(maps: np.ndarray) -> dict[str, Any]:
-    means = maps.mean(axis=-1)
-    return {"cmap": "viridis", "norm": Normalize(means.min(), means.max())}
-
-
 def add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
     """A colour bar below a column of panels."""
     bar = figure.colorbar(ScalarMappable(**scale), ax=axes, location="bottom", fraction=0.03, pad=0.01, aspect=14)
@@ -238,45 +200,3 @@ def add_bar(figure: Any, scale: dict[str, Any], axes: Any, label: str) -> None:
     bar.locator = MaxNLocator(2, steps=[1, 2, 5, 10])
     bar.ax.tick_params(labelsize=7)
     bar.update_ticks()
-
-
-def _draw_arrows(
-    axes: Any, maps: np.ndarray, everywhere: np.ndarray, group: groups.FiniteGroup, *, every: bool = False
-) -> None:
-    """An arrow for each pose: turned as the pose is, as long as its value is large within the layer."""
-    axes.set(xticks=[], yticks=[])
-    if maps.shape[-1] == 1:
-        return
-    rows, columns = (np.arange(side) if every else _symmetric_places(side) for side in maps.shape[:2])
-    step = rows[1] - rows[0] if len(rows) > 1 else 1
-    # Most positions get nothing from a query with a small window: they say nothing of what is large.
-    low, high = everywhere.min(), np.quantile(everywhere[everywhere > 0], 0.95)
-    strength = np.clip((maps[np.ix_(rows, columns)] - low) / max(high - low, 1e-12), 0, 1)
-    strength[strength == 0] = np.nan  # else a dot is drawn
-    across, down = np.meshgrid(columns, rows)
-    for pose, matrix in enumerate(group.matrices):
-        towards = matrix @ np.array([-1.0, 0.0])  # upwards, as rows and columns
-        length = 0.48 * step * strength[..., pose]
-        axes.quiver(
-            across,
-            down,
-            length * towards[1],
-            length * towards[0],
-            color=COLORS[int(np.linalg.det(matrix) < 0)],
-            angles="xy",
-            scale_units="xy",
-            scale=1,
-            width=0.009,
-            headwidth=3,
-            headlength=3,
-            headaxislength=3,
-        )
-
-
-def _symmetric_places(side: int) -> np.ndarray:
-    """At most a few positions on a side, evenly spaced, which turning and mirroring map to themselves."""
-    step = -(-side // ARROWS_ON_A_SIDE)
-    step += step % 2 == 0  # with an odd step every other number of arrows leaves the same margin on both sides
-    count = (side - 1) // step + 1
-    count -= (side - 1 - (count - 1) * step) % 2
-    return (side - 1 - (count - 1) * step) // 2 + step * np.arange(count)

@@ -13,6 +13,7 @@ from PIL import Image
 from experiments import _visualize_attention as attention
 from experiments import _visualize_captions as captions
 from experiments import _visualize_images as pictured
+from experiments import _visualize_maps as maps
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
 from experiments import checkpoints, evaluate, parallel, runs, settings, steps, summary, train, visualize
@@ -193,6 +194,6 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
 
 @pytest.mark.parametrize(("side", "places"), [(8, range(8)), (28, range(1, 27, 5)), (26, range(0, 26, 5)), (1, [0])])
 def test_arrows_stand_where_their_mirror_images_do(side, places):
-    found = panels._symmetric_places(side)
+    found = maps.symmetric_places(side)
     np.testing.assert_array_equal(found, places)
     np.testing.assert_array_equal(found, side - 1 - found[::-1])

@@ -152,7 +152,7 @@ def _look(run: Run, view: panels.Transforms, frames: np.ndarray, query: str | No
     side = view.images.shape[1]
     moving = queries.moving_with(position, side, view.group.matrices[list(view.elements)])
     layers, errors = queries.look(
-        [(*layer, inputs[:count]) for *layer, inputs in read], moving, view.elements, run.group
+        [(name, layer, inputs[:count]) for name, layer, inputs in read], moving, view.elements, run.group
     )
     shown = _shown(layers)
     names = [layer.name for layer in shown]

@@ -19,9 +19,9 @@ def draw_map(axes: Any, layer: Layer, index: int, everywhere: np.ndarray, group:
     """A map of a layer with its arrows; of a query that sees a small part of a large map, that part."""
     maps = layer.maps[index]
     axes.imshow(maps.mean(axis=-1), **color_scale(everywhere))
-    near = None if layer.queries is None else _reach(everywhere, layer.queries) + 1
+    near = 0 if layer.queries is None else _reach(everywhere, layer.queries) + 1
     side = max(maps.shape[:2])
-    if near is not None and side > ARROWS_ON_A_SIDE and 2 * near + 1 < min(side, LARGEST_PART):
+    if layer.queries is not None and side > ARROWS_ON_A_SIDE and 2 * near + 1 < min(side, LARGEST_PART):
         _draw_arrows(axes, maps, everywhere, group, every=True)
         row, column = layer.queries[index]
         axes.set(xlim=(column - near - 0.5, column + near + 0.5), ylim=(row + near + 0.5, row - near - 0.5))

@@ -122,9 +122,9 @@ def _draw_errors(figure: SubFigure, found: dict[str, list[Outcome]]) -> None:
     widths = [len(outcomes[0].errors) + 1 for outcomes in found.values()]
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False, width_ratios=widths)[0]
     for axes, (name, outcomes) in zip(panels, found.items(), strict=True):
+        elements = range(1, outcomes[0].group.order)
         for outcome in outcomes:
             color, marker = STYLES[outcome.pose_index]
-            elements = range(1, outcome.group.order)
             axes.plot(elements, outcome.errors[1:], marker, color=color, markersize=5, label=outcome.pose_index)
         ticks = [element_name(outcomes[0].group, element).replace(", ", "\n") for element in elements]
         axes.set_xticks(elements, ticks)

@@ -69,7 +69,7 @@ def make(options: argparse.Namespace) -> tuple[list[pathlib.Path], str]:
             fields[kind] = receptive_fields(layer, x, tuple(query.on(x.shape[1])[0]))
     if len(fields) < 2:
         raise UserError(
-            f"--workdir {options.workdir}: {run.config.model} has no lifting and group self-attention; choose a run of a "
+            f"--workdir {options.workdir}: its network has no lifting and group self-attention; choose a run of a "
             "network such as digits_r4_sa, or leave it out for fresh layers"
         )
     text = caption(fields, f"in {owner}, from row {position[0]}, column {position[1]} of {title}")

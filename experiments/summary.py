@@ -266,4 +266,6 @@ def _draw(
     normalize = data.NORMALIZATIONS[result["config"]["normalization"]]
     maps = lifted_maps(model(), normalize(jnp.asarray(np.concatenate([images[:1], turned]))))
     if maps is not None:
-        figures.feature_maps(images[0], turned[0], *np.asarray(maps), workdir / "feature_maps.png")
+        figures.feature_maps(
+            images[0], turned[0], np.asarray(maps[0]), np.asarray(maps[1]), workdir / "feature_maps.png"
+        )

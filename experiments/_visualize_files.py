@@ -24,4 +24,13 @@ def save(figure: Figure, *paths: pathlib.Path) -> None:
 
 def write_caption(figure: SubFigure, text: str) -> None:
     """Puts a caption at the foot of a figure 8 inches wide."""
-    figure.text(0.02, 0.98, textwrap.fill(text, 140), va="top", fontsize=7.5)
+    figure.text(0.02, 0.98, _wrapped(text), va="top", fontsize=7.5)
+
+
+def caption_height(text: str) -> float:
+    """The inches that a caption needs."""
+    return 0.125 * (_wrapped(text).count("\n") + 1) + 0.1
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 140)

@@ -1,4 +1,4 @@
-"""What the attentive layers of a network let pass, for images and their transforms, and how far that is from equivariant."""
+"""What attentive convolutions let pass, for images and their transforms, and how far that is from equivariant."""
 
 import dataclasses
 import math
@@ -11,21 +11,28 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from experiments import summary
 from gequi_jax import actions, groups, nn
+
+ATTENTIVE = (nn.AttentiveLiftingConv, nn.AttentiveGroupConv)
+PASSED = "share let through"
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """An attentive layer, looked at.
+    """A layer with attention, looked at.
 
     Attributes:
       name: which it is.
-      passed: the share of the signal that attention lets through, in [0, 1]: mean of 1 - alpha over the channels (of
-        alpha itself in a layer without the residual form), `[images, rows, columns, poses]`; one pose for an image.
+      maps: `[images, rows, columns, poses]`; one pose for an image.
+      unit: of the maps.
+      queries: of self-attention, the position for each image from which it looks, `[images, 2]`.
     """
 
     name: str
-    passed: np.ndarray
+    maps: np.ndarray
+    unit: str = PASSED
+    queries: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,23 +62,23 @@ def look(
 
     Returns:
       Logits; the output of the lifting layer, `[n, rows, columns, group, channels]`, or None; and the attentive layers
-      in the order of their names, those left out whose maps do not vary over positions.
+      in the order of their names, those left out whose maps do not vary over positions. Their maps are the share of the
+      signal that attention lets through, in [0, 1]: the mean of 1 - alpha over the channels (of alpha itself in a layer
+      without the residual form).
     """
-    kinds = (nn.AttentiveLiftingConv, nn.AttentiveGroupConv)
-    modules = {path: module for path, module in nnx.iter_modules(model) if isinstance(module, kinds)}
+    modules = {path: module for path, module in nnx.iter_modules(model) if isinstance(module, ATTENTIVE)}
     graph, state = nnx.split(model)
 
     @jax.jit
     def run(state: Any, images: Array):
         network = nnx.merge(graph, state)
         logits, found = nnx.capture(network, nnx.Intermediate)(normalize(images))
-        lifting = next((module for _, module in nnx.iter_modules(network) if isinstance(module, _LIFTING)), None)
-        lifted = None if lifting is None else lifting(normalize(images))
+        lifted = summary.lifted_maps(network, normalize(images))
         return logits, lifted, [_passed(module, _sown(found, path)) for path, module in modules.items()]
 
     logits, lifted, passed = run(state, jnp.asarray(images))
-    layers = [Layer(_name(path), np.asarray(values)) for path, values in zip(modules, passed, strict=True)]
-    layers = [layer for layer in layers if layer.passed.shape[1] > 1]
+    layers = [Layer(name(path), np.asarray(values)) for path, values in zip(modules, passed, strict=True)]
+    layers = [layer for layer in layers if layer.maps.shape[1] > 1]
     return np.asarray(logits), None if lifted is None else np.asarray(lifted), layers
 
 
@@ -99,18 +106,17 @@ def differences(layers: Sequence[Layer], elements: Sequence[int], group: groups.
     """The differences of all layers, see `compare`."""
     found = []
     for layer in layers:
-        error = compare(layer.passed, elements, group)
-        spread = max(float(layer.passed[0].std()), 1e-12)
+        error = compare(layer.maps, elements, group)
+        spread = max(float(layer.maps[0].std()), 1e-12)
         found.append(Difference(layer.name, float(np.abs(error).max()), math.sqrt((error**2).mean()) / spread))
     return found
 
 
-def frame_difference(layers: Sequence[Layer], first: int, count: int, group: groups.FiniteGroup) -> float | None:
+def frame_difference(layers: Sequence[Layer], group: groups.FiniteGroup) -> float | None:
     """The largest difference between a map and that of a quarter turn before, turned; None without quarter turns.
 
     Args:
-      layers: with the maps of `count` turns through 360 degrees in equal steps, beginning at the index `first`.
-      first, count: where they are; the count a multiple of 4.
+      layers: with the maps of turns through 360 degrees in equal steps, in number a multiple of 4.
       group: in which the quarter turn is looked for.
     """
     quarter = next((e for e, matrix in enumerate(group.matrices) if np.allclose(matrix, [[0, -1], [1, 0]])), None)
@@ -118,13 +124,9 @@ def frame_difference(layers: Sequence[Layer], first: int, count: int, group: gro
         return None
     largest = 0.0
     for layer in layers:
-        frames = layer.passed[first : first + count]
-        turned = np.roll(moved(quarter, frames, group), count // 4, axis=0)
-        largest = max(largest, float(np.abs(frames - turned).max()))
+        turned = np.roll(moved(quarter, layer.maps, group), len(layer.maps) // 4, axis=0)
+        largest = max(largest, float(np.abs(layer.maps - turned).max()))
     return largest
-
-
-_LIFTING = tuple(getattr(nn, name) for name in dir(nn) if "Lifting" in name)
 
 
 def _sown(found: Any, path: Sequence[Any]) -> tuple[Array, ...]:
@@ -141,7 +143,12 @@ def _passed(module: nnx.Module, maps: Sequence[Array]) -> Array:
     return passed.mean(axis=(-3, -2, -1) if responses else -1)
 
 
-def _name(path: Sequence[Any]) -> str:
-    if len(path) == 2 and path[0] == "convs":
-        return f"layer {path[1] + 1}"
-    return ".".join(map(str, path))
+def name(path: Sequence[Any]) -> str:
+    """What a picture calls the layer at a path of a network."""
+    match tuple(path):
+        case "convs", index:
+            return f"layer {index + 1}"
+        case "blocks", index, "attention":
+            return f"block {index + 1}"
+        case _:
+            return ".".join(map(str, path))

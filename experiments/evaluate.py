@@ -98,12 +98,6 @@ def confidence_interval(accuracy: float, count: int) -> tuple[float, float]:
     return float(centre - half), float(centre + half)
 
 
-def grid_preserving_elements(group: Any) -> list[int]:
-    """Elements whose matrix is a signed permutation: they map a square grid onto itself, without interpolation."""
-    matrices = np.asarray(group.matrices)
-    return [index for index, matrix in enumerate(matrices) if np.allclose(matrix, np.rint(matrix), atol=1e-9)]
-
-
 def transformed(group: Any, element: int) -> Transform:
     """The action of a group element on a batch of images."""
 
@@ -129,7 +123,7 @@ def logit_changes(
       `relative`: error of every grid-preserving element as `gequi_jax.testing` defines it, the worst of all seeds;
       `absolute`: the largest change of any logit; `elements`: which they are.
     """
-    elements = grid_preserving_elements(group)
+    elements = actions.grid_preserving_elements(group)
     images = np.asarray(data.as_unit_range(jnp.asarray(images)))
 
     def logits(batch: Any) -> Any:

@@ -19,7 +19,7 @@ from experiments import data, evaluate, figures, logs, settings
 from experiments._typing import Config
 from experiments.parallel import Layout
 from experiments.steps import Program, TrainState
-from gequi_jax import groups, models, nn
+from gequi_jax import actions, groups, models, nn
 
 FILE = "summary.json"
 RECORDED = pathlib.Path(__file__).parent / "recorded"
@@ -115,11 +115,11 @@ def restored_model(model: nnx.Module, state: TrainState, config: Config) -> nnx.
     return model
 
 
-def lifted_maps(model: nnx.Module, images: np.ndarray) -> np.ndarray | None:
-    """Feature maps on the group behind the network's lifting layer, `[n, rows, columns, group, channels]`."""
+def lifted_maps(model: nnx.Module, images: jax.typing.ArrayLike) -> jax.Array | None:
+    """Feature maps on the group behind the network's lifting layer, `[n, rows, columns, group, channels]`, if it has one."""
     kinds = tuple(getattr(nn, name) for name in dir(nn) if "Lifting" in name)
     lifting = next((module for _, module in nnx.iter_modules(model) if isinstance(module, kinds)), None)
-    return None if lifting is None else np.asarray(lifting(jnp.asarray(images)))
+    return None if lifting is None else lifting(jnp.asarray(images))
 
 
 def environment() -> dict[str, Any]:
@@ -258,12 +258,14 @@ def _draw(
     first = logits if logits.ndim == 2 else logits[0]
     figures.predictions(images, first, labels, workdir / "predictions.png")
     figures.confusion(np.asarray(result["confusion_matrix"]), workdir / "confusion.png")
-    elements = evaluate.grid_preserving_elements(group)
+    elements = actions.grid_preserving_elements(group)
     if images.shape[1] != images.shape[2] or len(elements) < 2:
         return
     # The quarter turn, or whatever comes first after the identity.
     turned = evaluate.transformed(group, elements[1])(images[:1])
     normalize = data.NORMALIZATIONS[result["config"]["normalization"]]
-    maps = lifted_maps(model(), np.asarray(normalize(jnp.asarray(np.concatenate([images[:1], turned])))))
+    maps = lifted_maps(model(), normalize(jnp.asarray(np.concatenate([images[:1], turned]))))
     if maps is not None:
-        figures.feature_maps(images[0], turned[0], maps[0], maps[1], workdir / "feature_maps.png")
+        figures.feature_maps(
+            images[0], turned[0], np.asarray(maps[0]), np.asarray(maps[1]), workdir / "feature_maps.png"
+        )

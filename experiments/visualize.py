@@ -9,7 +9,13 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from experiments import _visualize_attention, _visualize_steerability, command_line
+from experiments import (
+    _visualize_attention,
+    _visualize_pose_index,
+    _visualize_receptive_fields,
+    _visualize_steerability,
+    command_line,
+)
 from experiments.errors import UserError
 
 
@@ -29,14 +35,8 @@ class Picture:
 
 
 DEFAULT = _visualize_attention.NAME
-PICTURES = {
-    _visualize_attention.NAME: Picture(
-        _visualize_attention.SUMMARY, _visualize_attention.add_options, _visualize_attention.make
-    ),
-    _visualize_steerability.NAME: Picture(
-        _visualize_steerability.SUMMARY, _visualize_steerability.add_options, _visualize_steerability.make
-    ),
-}
+MODULES = (_visualize_attention, _visualize_receptive_fields, _visualize_pose_index, _visualize_steerability)
+PICTURES = {module.NAME: Picture(module.SUMMARY, module.add_options, module.make) for module in MODULES}
 
 
 def main(arguments: list[str] | None = None) -> None:

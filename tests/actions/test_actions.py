@@ -15,7 +15,7 @@ from gequi_jax.actions import (
     transform_kernel,
     window_offsets,
 )
-from gequi_jax.groups import cyclic_group, dihedral_group
+from gequi_jax.groups import FiniteGroup, cyclic_group, dihedral_group, trivial_group
 from tests import families
 from tests.reference import actions as reference
 
@@ -33,6 +33,22 @@ def test_actions_agree_with_loops(group, size, key):
         np.testing.assert_array_equal(moved, reference.act_on_grid(group.matrices[element], image, shape))
         moved = act_on_feature_map(element, jnp.asarray(feature_map)[None], group=group)[0]
         np.testing.assert_array_equal(moved, reference.act_on_feature_map(group, element, feature_map))
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        (cyclic_group(4), [0, 1, 2, 3]),
+        (cyclic_group(8), [0, 2, 4, 6]),
+        (trivial_group(), [0]),
+        (dihedral_group(2), [0, 1, 2, 3]),
+        # Integers alone do not make a matrix map the square to itself: this one shears it.
+        (FiniteGroup([np.eye(2), [[1, 1], [0, -1]]]), [0]),
+    ],
+    ids=["C_4", "C_8", "trivial", "D_2", "sheared"],
+)
+def test_elements_that_preserve_the_grid(group, expected):
+    assert grid_preserving_elements(group) == expected
 
 
 def test_element_one_of_c4_is_rot90_also_on_oblong_images(key):

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from experiments import evaluate
-from gequi_jax import groups
 
 
 def test_summary_of_logits():
@@ -35,16 +34,3 @@ def test_calibration_error():
 )
 def test_confidence_interval(accuracy, count, low, high):
     np.testing.assert_allclose(evaluate.confidence_interval(accuracy, count), (low, high), atol=5e-5)
-
-
-@pytest.mark.parametrize(
-    ("group", "expected"),
-    [
-        (groups.cyclic_group(4), [0, 1, 2, 3]),
-        (groups.cyclic_group(8), [0, 2, 4, 6]),
-        (groups.trivial_group(), [0]),
-        (groups.dihedral_group(2), [0, 1, 2, 3]),
-    ],
-)
-def test_grid_preserving_elements(group, expected):
-    assert evaluate.grid_preserving_elements(group) == expected

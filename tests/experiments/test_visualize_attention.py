@@ -11,12 +11,15 @@ from flax import nnx
 from PIL import Image
 
 from experiments import _visualize_attention as attention
+from experiments import _visualize_captions as captions
+from experiments import _visualize_images as pictured
+from experiments import _visualize_maps as maps
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
-from experiments import _visualize_run as runs
-from experiments import checkpoints, evaluate, parallel, settings, steps, summary, train, visualize
+from experiments import checkpoints, evaluate, parallel, runs, settings, steps, summary, train, visualize
+from experiments._visualize_steerability import number
 from experiments.configs import default
-from gequi_jax import models
+from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
 
 FRAMES = 8
@@ -58,14 +61,14 @@ def workdir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(workdir):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return runs.load_run(workdir)
+        return runs.load_run(str(workdir))
 
 
 @pytest.fixture(scope="module")
 def turned(run):
     """A test image and its quarter turns."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        image, _ = runs.image_of_test_split(run, 3)
+        image, _ = pictured.image_of_test_split(run, 3)
     return np.stack([np.rot90(image, turns) for turns in range(4)])
 
 
@@ -95,15 +98,15 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
         assert animation.n_frames == FRAMES
 
     _, lifted, layers = measure.look(run.model, turned, run.normalize)
-    assert [layer.passed.shape[1:] for layer in layers] == [
+    assert [layer.maps.shape[1:] for layer in layers] == [
         (8, 8, 1),
         *[(8, 8, 4)] * 2,
         *[(4, 4, 4)] * 3,
         *[(2, 2, 4)] * 3,
     ]
-    assert sum(layer.passed[0].std() > 1e-3 for layer in layers) >= 5
+    assert sum(layer.maps[0].std() > 1e-3 for layer in layers) >= 5
     for layer, numbers in zip(layers, written["layers"], strict=True):
-        assert difference(layer.passed) < 1e-5
+        assert difference(layer.maps) < 1e-5
         assert numbers["largest"] < 1e-5
     assert difference(lifted[..., written["features"]["channel"]]) < 1e-5
     assert written["features"]["largest"] < 1e-5
@@ -113,19 +116,19 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
 def test_the_strided_network_is_off_by_the_stated_amount(run, turned, tmp_path, monkeypatch):
     view = panels.Transforms(run.group, range(4), turned)
     regimes, errors = attention._regimes(run, view)
-    caption = attention._regimes_caption(run, regimes, errors)
+    caption = captions.regimes(run, regimes, errors)
     stated = {}
     for way, name in (("pool", "pooled"), ("stride", "strided")):
         _, _, layers = measure.look(runs.with_downsampling(run, way), turned, run.normalize)
-        stated[name] = difference(layers[3].passed)
+        stated[name] = difference(layers[3].maps)
         assert regimes[name].name == layers[3].name == "layer 4"
-        assert layers[3].passed.shape[1:3] == (4, 4)
+        assert layers[3].maps.shape[1:3] == (4, 4)
         (shown,) = (error for error in errors[name] if error.name == "layer 4")
         np.testing.assert_allclose(shown.largest, stated[name], atol=1e-6)
         assert all(error.largest < 1e-5 for error in errors[name]) == (name == "pooled")
     assert stated["pooled"] < 1e-5
     assert stated["strided"] > 0.01
-    assert f"strided: {attention.number(stated['strided'])} of the signal" in caption
+    assert f"strided: {number(stated['strided'])} of the signal" in caption
 
 
 def test_a_restored_network_is_the_saved_one(run, turned):
@@ -148,11 +151,11 @@ def test_maps_turn_in_other_networks(name, overrides):
     model.eval()
     group = models.model_info(name).group
     image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
-    elements = evaluate.grid_preserving_elements(group)
+    elements = actions.grid_preserving_elements(group)
     images = np.concatenate([evaluate.transformed(group, element)(image) for element in elements])
     _, _, layers = measure.look(model, images, lambda images: images)
     assert len(layers) == 9
-    assert sum(layer.passed[0].std() > 1e-3 for layer in layers) >= 3
+    assert sum(layer.maps[0].std() > 1e-3 for layer in layers) >= 3
     assert all(found.largest < 1e-5 for found in measure.differences(layers, elements, group))
 
 
@@ -160,6 +163,7 @@ def test_maps_turn_in_other_networks(name, overrides):
     ("arguments", "message"),
     [
         (["--index=360"], "--index 360: expected 0 to 359, the 360 test images of digits"),
+        (["--query=1,1"], "--query '1,1': digits_alpha_f_p4_cnn does not attend from a query; leave it out"),
         (["--index=-1"], "--index -1: expected 0 to 359"),
         (["--image=nothing.png"], "--image nothing.png: cannot be read (No such file or directory)"),
         (["--image=text.png"], "--image text.png: cannot be read (no image"),
@@ -181,7 +185,7 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
     pixels = np.zeros((60, 100), np.uint8)
     pixels[:, 20:50] = 255  # the left half of the square in the middle
     Image.fromarray(pixels).save(tmp_path / "halves.png")
-    image, name = runs.file_image(run, tmp_path / "halves.png")
+    image, name = pictured.file_image(run, tmp_path / "halves.png")
     assert name == "halves.png"
     assert image.shape == (8, 8, 1)
     assert image[:, :3].min() > 0.9
@@ -190,6 +194,6 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
 
 @pytest.mark.parametrize(("side", "places"), [(8, range(8)), (28, range(1, 27, 5)), (26, range(0, 26, 5)), (1, [0])])
 def test_arrows_stand_where_their_mirror_images_do(side, places):
-    found = panels._symmetric_places(side)
+    found = maps.symmetric_places(side)
     np.testing.assert_array_equal(found, places)
     np.testing.assert_array_equal(found, side - 1 - found[::-1])

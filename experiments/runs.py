@@ -1,16 +1,13 @@
-"""What pictures of a run need: its trained network, and images of its size."""
+"""Trained networks of finished runs, for use in Python: `load_run(workdir).model(images)`."""
 
 import dataclasses
 import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from absl import logging
 from flax import nnx
-from PIL import Image
 
 from experiments import checkpoints, data, parallel, settings, steps, summary, train
 from experiments._typing import Config
@@ -47,12 +44,24 @@ class Run:
         return data.NORMALIZATIONS[self.config.normalization](images)
 
 
-def load_run(workdir: pathlib.Path) -> Run:
+def load_run(workdir: str | pathlib.Path) -> Run:
     """Restores the network of a finished run.
 
+    Args:
+      workdir: the work directory that `python -m experiments.main` has left.
+
+    Returns:
+      The network, with the weights of its best epoch, and what is needed to use it.
+
     Raises:
-      UserError: no finished run there, or none that can be restored.
+      UserError: no finished run there, or none that can be restored; the message says what to do.
+
+    Example (after `python -m experiments.main`):
+
+        run = load_run("runs/default")
+        logits = run.model(run.normalize(images))  # images [n, *run.image_shape], in [0, 1]
     """
+    workdir = pathlib.Path(workdir)
     finished = summary.load(workdir)
     if finished is None:
         raise UserError(
@@ -103,44 +112,3 @@ def with_downsampling(run: Run, downsampling: str) -> nnx.Module | None:
 
 def _shapes(state: Any) -> dict[str, tuple[int, ...]]:
     return {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
-
-
-def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:
-    """An image of the test split in [0, 1], and what it is.
-
-    Raises:
-      UserError: data that is not there, or no image of that index.
-    """
-    info = models.model_info(run.config.model)
-    classes = run.config.model_overrides.get("num_classes", info.num_classes)
-    dataset = data.load_dataset(run.config, image_shape=run.image_shape, num_classes=classes)
-    test = dataset.test()
-    if not 0 <= index < len(test):
-        raise UserError(
-            f"--index {index}: expected 0 to {len(test) - 1}, the {len(test)} test images of {dataset.name}"
-        )
-    batch = test.fetch(np.asarray([index]))
-    image = np.asarray(data.as_unit_range(jnp.asarray(batch["image"])))[0]
-    return image, f"test image {index} of {dataset.name}, class {batch['label'][0]}"
-
-
-def file_image(run: Run, path: pathlib.Path) -> tuple[np.ndarray, str]:
-    """The centred square of an image file in [0, 1], brought to the size of the network, and its name.
-
-    Raises:
-      UserError: a file that is no image, or a network that reads neither grey nor coloured images.
-    """
-    rows, columns, channels = run.image_shape
-    if channels not in (1, 3):
-        raise UserError(f"--image {path}: the network of {run.workdir} reads {channels} channels, an image has 1 or 3")
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "no image in a format that Pillow knows"
-        raise UserError(f"--image {path}: cannot be read ({reason})") from error
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.crop((left, top, left + side, top + side)).resize((columns, rows), Image.Resampling.LANCZOS)
-    image = np.asarray(square, np.float32).reshape(rows, columns, channels) / 255
-    return image, path.name

@@ -12,7 +12,7 @@ from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_e
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._tolerances import tolerance
 
-_ACTIONS = {
+ACTIONS = {
     "grid": act_on_grid,
     "feature_map": act_on_feature_map,
     "invariant": lambda element, y, *, group: y,
@@ -56,15 +56,13 @@ def equivariance_errors(
       >>> errors.tolist()
       [0.0, 0.0, 0.0, 0.0]
     """
-    for argument, name, legal in (("input", input, ("grid", "feature_map")), ("output", output, tuple(_ACTIONS))):
-        if name not in legal:
-            raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
+    check_spaces(input, output)
     # Moved by NumPy: a program for each element would compile for much longer than it runs.
     x, y = np.asarray(x), np.asarray(fn(x))
     errors = []
     for element in range(group.order) if elements is None else elements:
-        expected = _ACTIONS[output](element, y, group=group)
-        got = fn(jnp.asarray(_ACTIONS[input](element, x, group=group)))
+        expected = ACTIONS[output](element, y, group=group)
+        got = fn(jnp.asarray(ACTIONS[input](element, x, group=group)))
         if jnp.shape(got) != jnp.shape(expected):
             raise ValueError(
                 f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it "
@@ -124,6 +122,17 @@ def assert_invariant(
     Arguments and errors are those of `assert_equivariant`; the output may have any shape.
     """
     assert_equivariant(fn, x, group=group, input=input, output="invariant", elements=elements, rtol=rtol)
+
+
+def check_spaces(input: str, output: str):
+    """Checks the names of the spaces that a function maps between.
+
+    Raises:
+      ValueError: if one of them is none.
+    """
+    for argument, name, legal in (("input", input, ("grid", "feature_map")), ("output", output, tuple(ACTIONS))):
+        if name not in legal:
+            raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
 
 
 def relative_error(got: ArrayLike, expected: ArrayLike) -> float:

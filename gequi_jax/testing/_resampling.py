@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_elements, window_offsets
+from gequi_jax.actions import grid_preserving_elements, window_offsets
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._equivariance import ACTIONS, check_spaces
 from gequi_jax.testing._tolerances import tolerance
 
-_ACTIONS = {"grid": act_on_grid, "feature_map": act_on_feature_map}
 # Fourth over second differences of the roughest images that are smooth: about 9 pixels to a wave.
 _ROUGHEST = 0.5
 
@@ -66,9 +66,7 @@ def resampling_errors(
       >>> bool(measured < explained < 0.1)
       True
     """
-    for argument, name, legal in (("input", input, tuple(_ACTIONS)), ("output", output, (*_ACTIONS, "invariant"))):
-        if name not in legal:
-            raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
+    check_spaces(input, output)
     x = jnp.asarray(x)
     _check_smooth(x, group.dim)
     y = fn(x)
@@ -138,7 +136,7 @@ def _tried(group: FiniteGroup, elements: Sequence[int] | None) -> list[int]:
 
 def _resampled(element: int, f: Array, group: FiniteGroup, kind: str) -> tuple[Array, Array]:
     """L_g f by interpolation, and the leading order of the error of it."""
-    moved = _ACTIONS[kind](element, f, group=group)
+    moved = ACTIONS[kind](element, f, group=group)
     if element in grid_preserving_elements(group):
         return moved, jnp.zeros_like(moved)
     shape = f.shape[1 : 1 + group.dim]
@@ -148,7 +146,7 @@ def _resampled(element: int, f: Array, group: FiniteGroup, kind: str) -> tuple[A
     for axis in range(group.dim):
         weight = jnp.asarray((fraction * (1 - fraction) / 2)[:, axis], f.dtype)
         weight = weight.reshape(1, *shape, *(1,) * (f.ndim - 1 - group.dim))
-        error = error + weight * _ACTIONS[kind](element, _second_difference(f, 1 + axis), group=group)
+        error = error + weight * ACTIONS[kind](element, _second_difference(f, 1 + axis), group=group)
     return moved, error
 
 

@@ -51,6 +51,8 @@ def test_the_gradient_finds_the_largest_entry_though_no_entry_equals_the_maximum
 
 
 def test_what_is_not_a_number_is_not_hidden(x):
-    spoilt = x.at[0, 0, 0, 0].set(jnp.nan)
-    assert np.isnan(maximum(spoilt, (1, 2))).sum() == 1
-    assert np.isnan(maximum(spoilt, (1, 2))[0, 0])
+    with jax.debug_nans(False):
+        spoilt = x.at[0, 0, 0, 0].set(jnp.nan)
+        found = np.isnan(maximum(spoilt, (1, 2)))
+    assert found.sum() == 1
+    assert found[0, 0]

@@ -17,6 +17,9 @@ from gequi_jax.testing._interpretations import INTERPRETATIONS, smallest_error
 from gequi_jax.testing._tolerances import tolerance
 from gequi_jax.testing._weights import cast, prepared
 
+# How far a sound layer may magnify the rounding of its input: a sigmoid of large weights does so, a fault adds to it.
+MAGNIFICATION = 100
+
 
 @dataclasses.dataclass(frozen=True)
 class AuditRow:
@@ -295,5 +298,10 @@ def _fault(base: list[_Call], rows: list[AuditRow], group: FiniteGroup, limit: f
         cause = (
             f"its submodules are sound, but not its own code, the last of them being {last.path}; "
             + resampling_cause(last.output.shape, call.output.shape, group)
+        )
+    if cause is None and row.error <= MAGNIFICATION * row.input_error:
+        cause = (
+            f"its error is {row.error / row.input_error:.0f} times that of its input, as where a layer magnifies rounding; "
+            "dtype='float64' tells rounding from a fault."
         )
     return call.path, cause or GENERIC

@@ -243,6 +243,16 @@ def test_float64_tells_rounding_from_faults(key):
     assert audit(net(), x, group=P4).largest_error > 1e-12
 
 
+def test_magnified_rounding_is_called_that(key):
+    x = jax.random.normal(key, (2, 9, 9, 1))
+    net = Net(Function(lambda x: jnp.sin(20.0 * x)))
+    report = audit(net, x, group=P4, rtol=1e-6)
+    assert report.fault == "planted"
+    assert "times that of its input" in report.cause
+    assert "dtype='float64'" in report.cause
+    assert audit(net, x, group=P4, rtol=1e-6, dtype="float64").passed
+
+
 def test_kinds_can_be_told_and_are_checked(key):
     x = jax.random.normal(key, (2, 9, 9, 1))
     net = Net(Function(nnx.relu))

@@ -1,13 +1,15 @@
 """Collects finished runs into a table: `python -m experiments.report [--runs DIR] [--output FILE]`.
 
-Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`. Runs that
-are on the page and not in the directory, such as those of other machines, stay on it, and so do remarks below the mark at
-its end, which are a person's.
+Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`. Runs side by
+side in a folder that differ in their seeds alone are one line, named for the folder. Runs that are on the page and not in
+the directory, such as those of other machines, stay on it, and so do remarks below the mark at its end, which are a
+person's.
 """
 
 import json
 import pathlib
 import shlex
+import statistics
 from typing import Any
 
 from experiments import command_line, settings, summary
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.record:
             print(f"recorded in {record(pathlib.Path(options.record))}")
             return
-        runs = collect(pathlib.Path(options.runs))
+        runs = merge_seeds(collect(pathlib.Path(options.runs)))
         page, _, remarks = output.read_text().partition(REMARKS) if output.exists() else ("", "", "")
         output.write_text(f"{render(runs, page)}\n{REMARKS}\n{remarks.lstrip()}")
         print(f"{len(runs)} runs written to {output}")
@@ -82,6 +84,46 @@ def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     return runs
 
 
+def merge_seeds(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The runs of one folder that differ in their seeds alone, as one run of all these seeds with the folder's name.
+
+    Args:
+      runs: summaries by the path of their work directory.
+
+    Returns:
+      Summaries by name: what was merged by that of the folder, all others by their own.
+    """
+    alike: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for name, result in runs.items():
+        settled = {field: value for field, value in result["config"].items() if field not in ("seed", "num_seeds")}
+        counts = [result[field] for field in ("model", "dataset", "epochs", "num_train")]
+        alike.setdefault((str(pathlib.PurePath(name).parent), json.dumps([settled, counts])), {})[name] = result
+    merged = {}
+    for (folder, _), members in alike.items():
+        seeds = [seed for result in members.values() for seed in result["seeds"]]
+        if len(members) == 1 or folder == "." or len(set(seeds)) < len(seeds) or folder in merged:
+            merged |= members
+        else:
+            merged[folder] = _merged(sorted(members.values(), key=lambda result: result["seeds"]))
+    return merged
+
+
+def _merged(results: list[dict[str, Any]]) -> dict[str, Any]:
+    accuracies = [accuracy for result in results for accuracy in result["test_accuracy_by_seed"]]
+    changes = [result["equivariance"] for result in results if result.get("equivariance")]
+    commits = sorted({result["environment"]["commit"] or "" for result in results})
+    return {
+        **results[0],
+        "seeds": [seed for result in results for seed in result["seeds"]],
+        "separate_seeds": True,
+        "test_accuracy": statistics.mean(accuracies),
+        "test_accuracy_std": statistics.stdev(accuracies),
+        "equivariance": max(changes, key=lambda change: max(change["relative"]), default=None),
+        "seconds": sum(result["seconds"] for result in results),
+        "environment": {**results[0]["environment"], "commit": ", ".join(filter(None, commits))},
+    }
+
+
 def record(workdir: pathlib.Path) -> pathlib.Path:
     """Keeps what the summaries of other runs quote of a finished run, with the command that repeats it.
 
@@ -99,12 +141,17 @@ def record(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def command(result: dict[str, Any]) -> str:
-    """The shortest command that repeats a finished run."""
+    """The shortest command that repeats a finished run, or each run of several seeds that were merged."""
     model = result["model"]
     source = model if _row(model) else "default"
     fields = settings.changes(result["config"], source)
+    separate = "separate_seeds" in result
     words = ["python -m experiments.main", *([f"--config {source}"] if source == model else [])]
-    return " ".join([*words, *(_flag(name, value) for name, value in fields.items())])
+    words += [_flag(name, value) for name, value in fields.items() if not (separate and name == "seed")]
+    if not separate:
+        return " ".join(words)
+    seeds = " ".join(str(seed) for seed in result["seeds"])
+    return f"for seed in {seeds}; do {' '.join(words)} --config.seed=$seed; done"
 
 
 def _row(model: str) -> Config | None:
@@ -132,6 +179,9 @@ def render(runs: dict[str, dict[str, Any]], page: str = "") -> str:
       page: the page so far, whose other runs are kept.
     """
     lines, commands = _entries(page)
+    for name in [name for name in lines if str(pathlib.PurePath(name).parent) in runs]:
+        # The run of one seed, before others came beside it.
+        del lines[name], commands[name]
     lines |= {name: _line(name, result) for name, result in runs.items()}
     commands |= {name: f"- {name}: `{command(result)}`" for name, result in runs.items()}
     table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]

@@ -15,6 +15,7 @@ def result(**fields):
         "parameters": 24610,
         "num_train": 10000,
         "test_accuracy": 0.975,
+        "test_accuracy_by_seed": [0.974, 0.976],
         "test_accuracy_std": 0.001,
         "equivariance": {"group": "p4", "relative": [0.0, 3e-7]},
         "seconds": 5400,
@@ -73,6 +74,42 @@ def test_runs_of_other_places_stay_on_the_page(tmp_path):
     whole = output.read_text()
     report.main([f"--runs={folder}", f"--output={output}"])
     assert output.read_text() == whole
+
+
+def test_runs_of_one_folder_that_differ_in_their_seeds_are_a_line(tmp_path):
+    output, runs = tmp_path / "RESULTS.md", tmp_path / "runs"
+
+    def write_seed(seed, accuracy, *, folder="", **config):
+        write(
+            runs / (folder or f"p4/seed_{seed}"),
+            seeds=[seed],
+            test_accuracy=accuracy,
+            test_accuracy_by_seed=[accuracy],
+            test_accuracy_std=None,
+            equivariance={"group": "p4", "relative": [0.0, seed * 1e-7]},
+            config={"model": "rotmnist_p4_cnn", "num_train": 0, "seed": seed, "num_seeds": 1, **config},
+        )
+
+    def table():
+        report.main([f"--runs={runs}", f"--output={output}"])
+        lines = [line[2:].split(" | ") for line in output.read_text().splitlines() if line.startswith("| ")]
+        return {cells[0]: dict(zip(lines[0], cells, strict=False)) for cells in lines[1:]}
+
+    write_seed(0, 0.97)
+    assert list(table()) == ["p4/seed_0"]
+    write_seed(2, 0.98)
+    write_seed(1, 0.99)
+    (row,) = table().values()
+    assert row["run"] == "p4"
+    assert row["test error"] == "2.00 ± 1.00"
+    assert (row["seeds"], row["hours"], row["largest change"]) == ("3", "4.50", "2.0e-07 (p4)")
+    command = "python -m experiments.main --config rotmnist_p4_cnn --config.num_seeds=1 --config.seed=$seed"
+    assert f"- p4: `for seed in 0 1 2; do {command}; done`" in output.read_text()
+    # Another setting, and a seed that is there twice, are not the same run.
+    write_seed(3, 0.5, learning_rate=0.1)
+    write_seed(0, 0.9, folder="twice/first")
+    write_seed(0, 0.9, folder="twice/second")
+    assert sorted(table()) == ["p4", "p4/seed_3", "twice/first", "twice/second"]
 
 
 @pytest.mark.parametrize(("argument", "message"), [("--runs={}", "no finished run"), ("--run", "ambiguous|expected")])

@@ -1,4 +1,4 @@
-"""The weights under which a network is audited: a copy, scaled, with equal parameters made to differ."""
+"""The weights under which a network is audited: a copy, scaled, with equal parameters made to differ and with statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +7,20 @@ from flax import nnx
 
 from gequi_jax._typing import Array
 
+# The variance of a channel, as a part of its squared mean, that float32 cannot tell from 0.
+CONSTANT = 1e-8
+
 
 def prepared(
-    model: nnx.Module, *, weight_scale: float, perturb: float, dtype: jax.typing.DTypeLike | None
+    model: nnx.Module, x: Array, *, weight_scale: float, perturb: float, dtype: jax.typing.DTypeLike | None
 ) -> nnx.Module:
-    """A copy of a model in `eval()` mode, whose parameters are varied as `audit` describes."""
+    """A copy of a model in `eval()` mode, whose parameters and statistics are varied as `audit` describes.
+
+    Args:
+      model: the model; it is not changed.
+      x: the input, of which batch norms take their statistics.
+      weight_scale, perturb, dtype: as for `audit`.
+    """
     copy = nnx.clone(model)
     copy.eval()
     random = np.random.default_rng(0)
@@ -19,9 +28,34 @@ def prepared(
     def varied(leaf: Array) -> Array:
         return _perturbed(leaf, perturb, random) if perturb else leaf
 
-    nnx.update(copy, jax.tree.map(varied, nnx.state(copy, nnx.BatchStat)))
+    norms = [module for _, module in nnx.iter_modules(copy) if isinstance(module, nnx.BatchNorm)]
+    stale = [norm for norm in norms if weight_scale != 1 or (perturb and _has_no_statistics(norm))]
+    # Statistics are kept in float32 at least.
+    wide = None if dtype is None or jnp.dtype(dtype).itemsize < 4 else dtype
+    nnx.update(copy, jax.tree.map(lambda leaf: cast(varied(leaf), wide), nnx.state(copy, nnx.BatchStat)))
     nnx.update(copy, jax.tree.map(lambda leaf: cast(varied(leaf) * weight_scale, dtype), nnx.state(copy, nnx.Param)))
+    if stale:
+        _take_statistics(copy, stale, x)
     return copy
+
+
+def _has_no_statistics(norm: nnx.BatchNorm) -> bool:
+    """Whether a batch norm never saw a batch: its means are still 0 and its variances 1."""
+    return not np.any(norm.mean[...]) and bool(np.all(np.asarray(norm.var[...]) == 1))
+
+
+def _take_statistics(model: nnx.Module, norms: list[nnx.BatchNorm], x: Array):
+    """Gives batch norms the statistics of one batch, so that what they put out has the size that training gives it."""
+    before = [(norm.momentum, norm.mean[...], norm.var[...]) for norm in norms]
+    for norm in norms:
+        norm.use_running_average, norm.momentum = False, 0.0
+    model(x)
+    for norm, (momentum, mean, var) in zip(norms, before, strict=True):
+        norm.use_running_average, norm.momentum = True, momentum
+        # A channel that does not vary would be divided by its rounding.
+        varies = norm.var[...] > CONSTANT * jnp.square(norm.mean[...])
+        norm.mean[...] = jnp.where(varies, norm.mean[...], mean)
+        norm.var[...] = jnp.where(varies, norm.var[...], var)
 
 
 def cast(array: Array, dtype: jax.typing.DTypeLike | None) -> Array:

@@ -20,6 +20,7 @@ def show(
     terminal: Terminal,
     log: MetricsLog,
     table: bool,
+    final: bool = False,
 ) -> None:
     """Audits a network on noise, says what was found, and writes a record of the kind "audit".
 
@@ -31,7 +32,8 @@ def show(
       image_shape: rows, columns, channels.
       terminal: where it is said.
       log: where it is recorded.
-      table: show every layer; without it, only where equivariance is lost.
+      table: show every layer; without it, only where there is something to see.
+      final: of the weights that the run ends with; a run that is broken off before its summary makes this record again.
     """
     # Noise finds more than images, whose borders are often empty.
     x = jax.numpy.asarray(np.random.default_rng(0).normal(size=(2, *image_shape)), np.float32)
@@ -40,7 +42,7 @@ def show(
         "no layer loses equivariance" if report.passed else f"equivariance is lost at {report.fault}: {report.cause}"
     )
     terminal.say(f"audit {when}: {found}; largest relative error {report.largest_error:.1e}, {len(report.rows)} calls")
-    if table or not report.passed:
+    if table or report.remark or not report.passed:
         terminal.say(str(report))
     log.write(
         {
@@ -50,5 +52,7 @@ def show(
             "fault": report.fault,
             "largest_error": report.largest_error,
             "tolerance": report.tolerance,
+            "remark": report.remark,
+            "final": final,
         }
     )

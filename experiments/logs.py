@@ -34,7 +34,8 @@ class MetricsLog:
 
     Args:
       workdir: of the run.
-      step: that the run goes on from; records of later steps are dropped, they are about to be made again.
+      step: that the run goes on from; records of later steps and those marked `final` are dropped, they are about to be
+        made again.
       quiet: write nothing; all processes but the first.
     """
 
@@ -43,7 +44,8 @@ class MetricsLog:
         if quiet:
             return
         path = workdir / FILE
-        kept = [record for record in read_metrics(workdir) if record["step"] <= step] if step else []
+        made = read_metrics(workdir) if step else []
+        kept = [record for record in made if record["step"] <= step and not record.get("final")]
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         temporary.replace(path)

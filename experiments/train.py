@@ -121,7 +121,7 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
         for line in told:
             terminal.say(line)
         if config.audit:
-            loop.audit(state, num_steps, f"after training, of epoch {best // steps_per_epoch}", table=True)
+            loop.audit(state, num_steps, f"after training, of epoch {best // steps_per_epoch}", table=True, final=True)
         terminal.say(f"testing the weights of epoch {best // steps_per_epoch}, the best on the validation split")
         return summary.evaluate_run(
             config,
@@ -206,7 +206,7 @@ class Loop:
             state = self._end_epoch(state, step, epoch, batches)
         return state
 
-    def audit(self, state: TrainState, step: int, when: str, *, table: bool) -> None:
+    def audit(self, state: TrainState, step: int, when: str, *, table: bool, final: bool = False) -> None:
         """The error of every layer, said and recorded by the first process."""
         if jax.process_index() > 0:
             return
@@ -221,6 +221,7 @@ class Loop:
             terminal=self.terminal,
             log=self.log,
             table=table,
+            final=final,
         )
 
     def _check_finite(self, state: TrainState) -> None:

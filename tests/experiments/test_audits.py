@@ -3,7 +3,7 @@
 import pytest
 from flax import nnx
 
-from experiments import audits, command_line, logs, train
+from experiments import audits, command_line, logs, summary, train
 from gequi_jax import nn
 from gequi_jax.groups import cyclic_group
 
@@ -23,10 +23,25 @@ def test_a_run_audits_before_in_between_and_after(tiny_config, tmp_path, capsys)
     records = recorded(tmp_path)
     steps_per_epoch = 70 // 16
     assert [record["step"] for record in records] == [0, 2 * steps_per_epoch, 3 * steps_per_epoch]
+    assert [record["final"] for record in records] == [False, False, True]
     for record in records:
         assert record["passed"] is False
         assert record["fault"] == "hidden"
         assert record["largest_error"] > 1e-2
+
+
+def test_a_run_broken_off_behind_its_last_audit_records_it_once(tiny_config, tmp_path, monkeypatch):
+    tiny_config.audit = True
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(summary, "evaluate_run", killed)
+        train.run(tiny_config, tmp_path)
+    first = recorded(tmp_path)
+    train.run(tiny_config, tmp_path)
+    assert [record["final"] for record in first] == [record["final"] for record in recorded(tmp_path)] == [False, True]
 
 
 def test_a_run_that_is_not_asked_does_not_audit(tiny_config, tmp_path, capsys):

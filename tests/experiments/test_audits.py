@@ -36,9 +36,10 @@ def test_a_run_broken_off_behind_its_last_audit_records_it_once(tiny_config, tmp
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(summary, "evaluate_run", killed)
-        train.run(tiny_config, tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(tiny_config, tmp_path)
     first = recorded(tmp_path)
     train.run(tiny_config, tmp_path)
     assert [record["final"] for record in first] == [record["final"] for record in recorded(tmp_path)] == [False, True]

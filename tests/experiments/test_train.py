@@ -5,7 +5,7 @@ import signal
 import numpy as np
 import pytest
 
-from experiments import logs, train
+from experiments import logs, steps, train
 from experiments.errors import UserError
 
 VOLATILE = {"time", "seconds", "images_per_second", "waiting_for_input", "compile_seconds"}
@@ -220,7 +220,9 @@ def test_options_train_and_resume_exactly(fields, tiny_config, uninterrupted, tm
 
 
 @pytest.mark.slow
-def test_several_seeds_at_once_are_the_seeds_one_by_one(tiny_config, tmp_path):
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_several_seeds_at_once_are_the_seeds_one_by_one(side_by_side, tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "seeds_side_by_side", lambda: side_by_side)
     tiny_config.num_seeds = 2
     both = train.run(tiny_config, tmp_path / "both")
     together = [line["train_loss_by_seed"] for line in records(tmp_path / "both") if line["kind"] == "epoch"]

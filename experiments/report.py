@@ -117,6 +117,7 @@ def _merged(results: list[dict[str, Any]]) -> dict[str, Any]:
         "seeds": [seed for result in results for seed in result["seeds"]],
         "separate_seeds": True,
         "test_accuracy": statistics.mean(accuracies),
+        "test_accuracy_by_seed": accuracies,
         "test_accuracy_std": statistics.stdev(accuracies),
         "equivariance": max(changes, key=lambda change: max(change["relative"]), default=None),
         "seconds": sum(result["seconds"] for result in results),

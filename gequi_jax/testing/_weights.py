@@ -1,4 +1,4 @@
-"""The weights under which a network is audited: a copy, scaled, with equal parameters made to differ and with statistics."""
+"""The weights under which a network is audited: a copy, scaled, equal parameters made to differ, norms with statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from flax import nnx
 
 from gequi_jax._typing import Array
 
-# The variance of a channel, as a part of its squared mean, that float32 cannot tell from 0.
+# The variance of a channel, as a part of its squared mean, up to which it counts as constant.
 CONSTANT = 1e-8
 
 

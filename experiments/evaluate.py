@@ -44,9 +44,11 @@ def predict(
     logits, labels = [], []
     for batch, count in data.evaluation_batches(source, batch_size):
         images = transform(batch["image"]) if transform else batch["image"]
-        logits.append(program.logits(state, layout.place_whole(images))[..., :count, :])
+        # Fetched before the next batch begins: batches in flight hold memory, and on a CPU, where each device of each of
+        # them holds a thread while it waits for the others, they can wait for each other forever.
+        logits.append(np.asarray(program.logits(state, layout.place_whole(images)))[..., :count, :])
         labels.append(batch["label"][:count])
-    return np.concatenate([np.asarray(part) for part in logits], axis=-2), np.concatenate(labels)
+    return np.concatenate(logits, axis=-2), np.concatenate(labels)
 
 
 def summarize(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

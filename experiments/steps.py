@@ -220,7 +220,11 @@ def seeds_side_by_side() -> bool:
 def _one_after_another(
     function: Callable[..., Any], in_axes: tuple[int | None, ...], num_seeds: int, compiled: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """What `jax.vmap` makes of a function, by one program for one seed that is run for each."""
+    """What `jax.vmap` makes of a function, by one program for one seed that is run for each.
+
+    Each run ends before the next begins: on several devices, runs of one program that do not wait for each other's results
+    can wait for each other's threads.
+    """
 
     def of_one(index: Array, *arguments: Any) -> Any:
         parts = [
@@ -231,4 +235,4 @@ def _one_after_another(
 
     run_one = compiled(of_one)
     stack = compiled(lambda *results: jax.tree.map(lambda *leaves: jnp.stack(leaves), *results))
-    return lambda *arguments: stack(*(run_one(index, *arguments) for index in range(num_seeds)))
+    return lambda *arguments: stack(*(jax.block_until_ready(run_one(index, *arguments)) for index in range(num_seeds)))

@@ -152,7 +152,7 @@ def command(result: dict[str, Any]) -> str:
     if not separate:
         return " ".join(words)
     seeds = " ".join(str(seed) for seed in result["seeds"])
-    return f"for seed in {seeds}; do {' '.join(words)} --config.seed=$seed; done"
+    return f"for seed in {seeds}; do {' '.join(words)} --config.seed=$seed --workdir runs/{model}/seed_$seed; done"
 
 
 def _row(model: str) -> Config | None:

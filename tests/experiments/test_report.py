@@ -104,7 +104,8 @@ def test_runs_of_one_folder_that_differ_in_their_seeds_are_a_line(tmp_path):
     assert row["test error"] == "2.00 ± 1.00"
     assert (row["seeds"], row["hours"], row["largest change"]) == ("3", "4.50", "2.0e-07 (p4)")
     command = "python -m experiments.main --config rotmnist_p4_cnn --config.num_seeds=1 --config.seed=$seed"
-    assert f"- p4: `for seed in 0 1 2; do {command}; done`" in output.read_text()
+    workdir = "--workdir runs/rotmnist_p4_cnn/seed_$seed"
+    assert f"- p4: `for seed in 0 1 2; do {command} {workdir}; done`" in output.read_text()
     # Another setting, and a seed that is there twice, are not the same run.
     write_seed(3, 0.5, learning_rate=0.1)
     write_seed(0, 0.9, folder="twice/first")

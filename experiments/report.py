@@ -180,9 +180,9 @@ def render(runs: dict[str, dict[str, Any]], page: str = "") -> str:
       page: the page so far, whose other runs are kept.
     """
     lines, commands = _entries(page)
-    for name in [name for name in lines if str(pathlib.PurePath(name).parent) in runs]:
-        # The run of one seed, before others came beside it.
-        del lines[name], commands[name]
+    # Not the run of one seed any more, where others came beside it.
+    lines = {name: line for name, line in lines.items() if str(pathlib.PurePath(name).parent) not in runs}
+    commands = {name: line for name, line in commands.items() if name in lines}
     lines |= {name: _line(name, result) for name, result in runs.items()}
     commands |= {name: f"- {name}: `{command(result)}`" for name, result in runs.items()}
     table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]

@@ -222,14 +222,14 @@ def test_faults_that_sleep_in_equal_parameters_are_woken(shape, key):
 def test_parameters_that_differ_are_audited_as_they_are(key):
     norm = nn.BatchNorm(FEATURES, rngs=nnx.Rngs(0))
     arrays = (norm.scale, norm.bias, norm.mean, norm.var)
-    x = jax.random.normal(key, (2, 9, 9, 4, FEATURES))
+    x = jax.random.normal(key, (2, 5, 5, 4, FEATURES))
 
     def audited():
         copy = prepared(norm, x, weight_scale=1.0, perturb=0.1, dtype=None)
         return np.asarray([copy.scale[...], copy.bias[...], copy.mean[...], copy.var[...]])
 
     for values, start in zip(audited(), (1.0, 0.0, 0.0, 1.0), strict=True):
-        assert 0.0 < values.std() < 0.3
+        assert 0.02 < values.std() < 0.3
         assert np.abs(values - start).max() < 0.4
     for array, start in zip(arrays, (1.0, 0.0, 0.0, 1.0), strict=True):
         np.testing.assert_array_equal(array[...], start)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gequi_jax"
-LAYERS = ["_typing", "groups", "actions", "functional", "nn", "models", "interop"]
+LAYERS = ["_typing", "_checks", "groups", "actions", "functional", "nn", "models", "interop"]
 ALLOWED = {name: set(LAYERS[: index + 1]) for index, name in enumerate(LAYERS)}
-ALLOWED["testing"] = {"_typing", "groups", "actions", "testing"}
+ALLOWED["testing"] = {"_typing", "_checks", "groups", "actions", "testing"}
 FOREIGN = {"experiments", "tests", "tensorflow", "tensorflow_datasets", "optax", "orbax", "grain", "torch", "scipy"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from gequi_jax._checks import check_element, check_group_axis, check_spatial_axes
 from gequi_jax._typing import AnyFeatureMap, AnyOutFeatureMap
-from gequi_jax.actions._grids import act_on_grid, check_spatial_axes, checked_element
+from gequi_jax.actions._grids import act_on_grid
 from gequi_jax.groups import FiniteGroup
 
 
@@ -22,22 +23,8 @@ def act_on_feature_map(element: int | np.integer, x: AnyFeatureMap, *, group: Fi
     """
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
-    inverse = group.inverses[checked_element(element, group)]
+    inverse = group.inverses[check_element(element, group)]
     poses = x[..., group.cayley_table[inverse], :]
     merged = poses.reshape(*x.shape[:-2], -1)
     moved = act_on_grid(element, merged, group=group)
     return moved.reshape(*moved.shape[:-1], *x.shape[-2:])
-
-
-def check_group_axis(x, group: FiniteGroup, *, axis: int):
-    """Checks the size of a group axis.
-
-    Raises:
-      ValueError: if it is not the order of the group.
-    """
-    if x.shape[axis] != group.order:
-        raise ValueError(
-            f"input: expected a group axis of size {group.order}, one entry for each element of {group.name}, at "
-            f"position {axis} of [batch, *spatial, group, channels]; got shape {x.shape}. "
-            "A lifting layer makes such a feature map from an image."
-        )

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gequi_jax._checks import check_element, check_spatial_axes
 from gequi_jax._typing import AnyGrid, AnyOutGrid, Array, OutGrid
 from gequi_jax.actions._positions import window_offsets
 from gequi_jax.groups import FiniteGroup
@@ -34,7 +35,7 @@ def act_on_grid(element: int | np.integer, x: AnyGrid, *, group: FiniteGroup) ->
       True
     """
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
-    matrix = group.matrices[checked_element(element, group)]
+    matrix = group.matrices[check_element(element, group)]
     if not _permutes_axes(matrix):
         return _interpolate(x, np.linalg.inv(matrix))
     source = np.abs(matrix).argmax(axis=1)
@@ -52,34 +53,6 @@ def grid_preserving_elements(group: FiniteGroup) -> list[int]:
       [0, 2, 4, 6]
     """
     return [h for h in range(group.order) if _permutes_axes(group.matrices[h])]
-
-
-def checked_element(element: int | np.integer, group: FiniteGroup) -> int:
-    """The element as an `int`.
-
-    Raises:
-      ValueError: if it is not the index of an element of the group.
-    """
-    if not isinstance(element, int | np.integer) or not 0 <= element < group.order:
-        raise ValueError(f"element: expected an index from 0 to {group.order - 1} of {group.name}; got {element!r}.")
-    return int(element)
-
-
-def check_spatial_axes(x: Array | np.ndarray, group: FiniteGroup, *, other_axes: tuple[str, ...]):
-    """Checks that an array has as many spatial axes as the group has dimensions, besides the axes named.
-
-    Raises:
-      ValueError: if not; the message names the axes expected.
-    """
-    if x.ndim != group.dim + len(other_axes):
-        before, *after = other_axes
-        spatial = {1: "length", 2: "rows, columns", 3: "depth, rows, columns"}.get(
-            group.dim, f"{group.dim} spatial axes"
-        )
-        raise ValueError(
-            f"input: expected an array [{', '.join([before, spatial, *after])}] of {group.dim + len(other_axes)} axes, "
-            f"since {group.name} acts on {group.dim} spatial dimensions; got shape {x.shape}."
-        )
 
 
 def _permutes_axes(matrix: np.ndarray) -> bool:

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, Bool, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.actions._feature_maps import check_group_axis
-from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.groups import FiniteGroup
 
 _AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}

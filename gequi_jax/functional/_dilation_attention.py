@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gequi_jax._checks import check_window
 from gequi_jax._typing import Array, FeatureMapHeads, FeatureMapValues, Float, GridHeads, GridValues
-from gequi_jax.functional._self_attention import check_window
 from gequi_jax.groups import DyadicDilations
 
 HAAR_WEIGHTS = ("in_softmax", "printed", "none")

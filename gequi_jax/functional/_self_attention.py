@@ -7,9 +7,8 @@ whose encoding has no pose term.
 import jax.numpy as jnp
 import numpy as np
 
+from gequi_jax._checks import check_group_axis, check_spatial_axes, check_window
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, FeatureMapValues, Float, GridHeads, GridValues, Int
-from gequi_jax.actions._feature_maps import check_group_axis
-from gequi_jax.actions._grids import check_spatial_axes
 from gequi_jax.functional._pose_index import key_pose
 from gequi_jax.functional._self_attention_global import attend_globally
 from gequi_jax.functional._self_attention_local import attend_locally
@@ -216,22 +215,3 @@ def _self_attention(
         dropout_rate=dropout_rate,
         dropout_key=dropout_key if dropout_rate > 0.0 else None,
     )
-
-
-def check_window(window_size: int, spatial_shape: tuple[int, ...] | None = None):
-    """Checks that a window has a centre and is not larger than what a grid can fill.
-
-    Raises:
-      ValueError: if the side is even or below 1, or larger than `2 side - 1` of a side of the grid.
-    """
-    if not isinstance(window_size, int | np.integer) or window_size < 1 or window_size % 2 == 0:
-        nearby = f", such as {window_size - 1} or {window_size + 1}" if isinstance(window_size, int) else ""
-        raise ValueError(
-            f"window_size: expected an odd positive integer, so that the window has a centre{nearby}, or None for "
-            f"global attention; got {window_size!r}."
-        )
-    if spatial_shape is not None and window_size > 2 * min(spatial_shape) - 1:
-        raise ValueError(
-            f"window_size: a window of side {window_size} is larger than a grid of shape {spatial_shape} can fill; "
-            f"use at most {2 * min(spatial_shape) - 1}, or None for global attention."
-        )

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from gequi_jax._checks import check_positive_integer
 from gequi_jax.groups._finite_group import FiniteGroup
 
 # Of a group that is named. Tables grow with the square of the order, and a typing error should not fill the memory.
@@ -19,7 +20,7 @@ def trivial_group(dim: int = 2) -> FiniteGroup:
     Raises:
       ValueError: if `dim` is not a positive integer.
     """
-    _check_positive("dim", dim)
+    check_positive_integer("dim", dim)
     return FiniteGroup(np.eye(dim)[None], name="z2" if dim == 2 else f"trivial group in dimension {dim}")
 
 
@@ -43,7 +44,7 @@ def cyclic_group(n: int) -> FiniteGroup:
       >>> cyclic_group(4).matrices[1].tolist()
       [[0.0, -1.0], [1.0, 0.0]]
     """
-    _check_positive("n", n)
+    check_positive_integer("n", n)
     return FiniteGroup(_rotations(n), name=f"p{n}")
 
 
@@ -56,7 +57,7 @@ def dihedral_group(n: int) -> FiniteGroup:
     Raises:
       ValueError: if `n` is not a positive integer.
     """
-    _check_positive("n", n)
+    check_positive_integer("n", n)
     return FiniteGroup(_with_mirror(_rotations(n)), name=f"p{n}m")
 
 
@@ -103,8 +104,3 @@ def _rotations(n: int) -> np.ndarray:
 
 def _with_mirror(rotations: np.ndarray) -> np.ndarray:
     return np.concatenate([rotations, rotations @ np.diag([1.0, -1.0])])
-
-
-def _check_positive(argument: str, value: int):
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{argument}: expected a positive integer; got {value!r}.")

@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_window
 from gequi_jax._typing import Array, Bool, Float, Grid
-from gequi_jax.functional._self_attention import check_window
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._gsa_net_sizes import attention_windows
 from gequi_jax.nn import CoordinateMLP, GroupSelfAttention, GroupSelfAttentionBlock, LayerNorm, LiftingSelfAttention

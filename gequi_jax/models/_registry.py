@@ -12,10 +12,10 @@ from typing import Any
 
 from flax import nnx
 
+from gequi_jax._checks import check_group
 from gequi_jax.groups import FiniteGroup, group_by_name
 from gequi_jax.models import _agc_families, _gsa_net_families
 from gequi_jax.models._family import Family
-from gequi_jax.nn._conv import check_group
 
 _FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES)
 

@@ -8,9 +8,10 @@ import jax
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.nn._conv import _Conv, check_positive_integer
+from gequi_jax.nn._conv import _Conv
 from gequi_jax.nn._intermediates import are_captured
 
 ATTENTIONS = ("full", "channel", "spatial", "input", "rh")

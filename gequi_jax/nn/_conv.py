@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_group, check_positive_integer
 from gequi_jax._typing import Bool, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.functional._conv import resolve_padding
 from gequi_jax.groups import FiniteGroup
@@ -165,25 +166,3 @@ class GroupConv(_Conv):
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._convolve(functional.group_conv, x)
-
-
-def check_positive_integer(argument: str, value: int):
-    """Checks a size.
-
-    Raises:
-      ValueError: if it is not a positive integer.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{argument}: expected a positive integer; got {value!r}.")
-
-
-def check_group(group: FiniteGroup):
-    """Checks that a layer was given a group.
-
-    Raises:
-      ValueError: if not, with how to make one.
-    """
-    if not isinstance(group, FiniteGroup):
-        raise ValueError(
-            f"group: expected a FiniteGroup, such as gequi_jax.groups.group_by_name('p4m'); got {group!r}."
-        )

@@ -9,12 +9,9 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_group, check_group_axis, check_positive_integer, check_spatial_axes, check_window
 from gequi_jax._typing import Array, Bool, FeatureMap, Grid, OutFeatureMap
-from gequi_jax.actions._feature_maps import check_group_axis
-from gequi_jax.actions._grids import check_spatial_axes
-from gequi_jax.functional._self_attention import check_window
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.nn._conv import check_group, check_positive_integer
 from gequi_jax.nn._intermediates import are_captured
 from gequi_jax.nn._position_encoding import CoordinateMLP
 

@@ -1,7 +1,7 @@
-"""Checks of arguments at the public boundary: sizes, words, groups and the axes of arrays, each with one message.
+"""Checks of arguments at the public boundary: sizes, choices, groups and the axes of arrays.
 
-Every check raises `ValueError` with the argument, what was expected and what it got; those of numbers return the plain
-`int`, so that NumPy's integers may be given wherever Python's are.
+Every check raises `ValueError` with the name of the argument, the expected value and the value it got. Checks of
+integers return an `int`, so every argument accepts NumPy integers too.
 """
 
 import difflib
@@ -20,7 +20,7 @@ _SPATIAL_AXES = {1: "length", 2: "rows, columns", 3: "depth, rows, columns"}
 
 
 def check_positive_integer(argument: str, value: Any) -> int:
-    """The value as an `int` of at least 1, from any integer type.
+    """Returns the value as an `int` of at least 1, from any integer type.
 
     Raises:
       ValueError: if it is not a positive integer.
@@ -29,7 +29,7 @@ def check_positive_integer(argument: str, value: Any) -> int:
 
 
 def check_non_negative_integer(argument: str, value: Any) -> int:
-    """The value as an `int` of at least 0, from any integer type.
+    """Returns the value as an `int` of at least 0, from any integer type.
 
     Raises:
       ValueError: if it is not an integer of at least 0.
@@ -38,10 +38,10 @@ def check_non_negative_integer(argument: str, value: Any) -> int:
 
 
 def check_rate(argument: str, value: float) -> float:
-    """The value as a number in [0, 1), such as a dropout rate.
+    """Returns the value, a number in [0, 1) such as a dropout rate.
 
     Raises:
-      ValueError: if it is not.
+      ValueError: if it is outside [0, 1).
     """
     if not 0.0 <= value < 1.0:
         raise ValueError(f"{argument}: expected a number of at least 0 and below 1; got {value!r}.")
@@ -49,10 +49,10 @@ def check_rate(argument: str, value: float) -> float:
 
 
 def check_choice(argument: str, value: Any, choices: Iterable[str]) -> None:
-    """Checks that a word is one of those offered.
+    """Checks that a value is one of the choices.
 
     Raises:
-      ValueError: if not; the message names the nearest words, or all of them.
+      ValueError: if not; the message lists the choices and suggests the closest ones.
     """
     choices = list(choices)
     if value not in choices:
@@ -62,10 +62,10 @@ def check_choice(argument: str, value: Any, choices: Iterable[str]) -> None:
 
 
 def check_group(group: Any) -> None:
-    """Checks that a layer was given a group.
+    """Checks that an argument is a `FiniteGroup`.
 
     Raises:
-      ValueError: if not, with how to make one.
+      ValueError: if not; the message says how to build one.
     """
     from gequi_jax.groups import FiniteGroup
 
@@ -76,7 +76,7 @@ def check_group(group: Any) -> None:
 
 
 def check_element(element: Any, group: "FiniteGroup") -> int:
-    """The index of a group element as an `int`.
+    """Returns the index of a group element as an `int`.
 
     Raises:
       ValueError: if it is not the index of an element of the group.
@@ -87,10 +87,10 @@ def check_element(element: Any, group: "FiniteGroup") -> int:
 
 
 def check_spatial_axes(x: Array | np.ndarray, group: "FiniteGroup", *, other_axes: tuple[str, ...]) -> None:
-    """Checks that an array has as many spatial axes as the group has dimensions, besides the axes named.
+    """Checks that an array has one spatial axis for each dimension of the group, in addition to `other_axes`.
 
     Raises:
-      ValueError: if not; the message names the axes expected.
+      ValueError: if not; the message names the expected axes.
     """
     if x.ndim != group.dim + len(other_axes):
         before, *after = other_axes
@@ -102,10 +102,10 @@ def check_spatial_axes(x: Array | np.ndarray, group: "FiniteGroup", *, other_axe
 
 
 def check_group_axis(x: Array | np.ndarray, group: "FiniteGroup", *, axis: int) -> None:
-    """Checks the size of a group axis.
+    """Checks that the size of a group axis is the order of the group.
 
     Raises:
-      ValueError: if it is not the order of the group.
+      ValueError: if they differ.
     """
     if x.shape[axis] != group.order:
         raise ValueError(

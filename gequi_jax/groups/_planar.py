@@ -30,7 +30,7 @@ def mirror_group() -> FiniteGroup:
 
 
 def cyclic_group(n: int) -> FiniteGroup:
-    """C_n: element k is the rotation by 360 k / n degrees, counter-clockwise in a displayed image.
+    """The cyclic group C_n: element k rotates the displayed image counter-clockwise by 360 k / n degrees.
 
         R_k = [[cos t, -sin t], [sin t, cos t]],  t = 2 pi k / n,  acting on (row, column)
 
@@ -49,7 +49,7 @@ def cyclic_group(n: int) -> FiniteGroup:
 
 
 def dihedral_group(n: int) -> FiniteGroup:
-    """D_n, of order 2n: elements 0 to n-1 are the rotations R_k, element n+k is R_k F, the column flip first.
+    """The dihedral group D_n: elements 0 to n-1 are the rotations R_k, element n+k is R_k F, the column flip first.
 
     Args:
       n: the number of rotations.

@@ -1,7 +1,7 @@
-"""Checks of arguments at the public boundary: sizes, choices, groups and the axes of arrays.
+"""Checks of arguments at the public boundary: sizes, words, groups and the axes of arrays, each with one message.
 
-Every check raises `ValueError` with the name of the argument, the expected value and the value it got. Checks of
-integers return an `int`, so every argument accepts NumPy integers too.
+Every check raises `ValueError` with the argument, what was expected and what it got; those of numbers return the plain
+`int`, so that NumPy's integers may be given wherever Python's are.
 """
 
 import difflib
@@ -20,7 +20,7 @@ _SPATIAL_AXES = {1: "length", 2: "rows, columns", 3: "depth, rows, columns"}
 
 
 def check_positive_integer(argument: str, value: Any) -> int:
-    """Returns the value as an `int` of at least 1, from any integer type.
+    """The value as an `int` of at least 1, from any integer type.
 
     Raises:
       ValueError: if it is not a positive integer.
@@ -29,7 +29,7 @@ def check_positive_integer(argument: str, value: Any) -> int:
 
 
 def check_non_negative_integer(argument: str, value: Any) -> int:
-    """Returns the value as an `int` of at least 0, from any integer type.
+    """The value as an `int` of at least 0, from any integer type.
 
     Raises:
       ValueError: if it is not an integer of at least 0.
@@ -38,10 +38,10 @@ def check_non_negative_integer(argument: str, value: Any) -> int:
 
 
 def check_rate(argument: str, value: float) -> float:
-    """Returns the value, a number in [0, 1) such as a dropout rate.
+    """The value as a number in [0, 1), such as a dropout rate.
 
     Raises:
-      ValueError: if it is outside [0, 1).
+      ValueError: if it is not.
     """
     if not 0.0 <= value < 1.0:
         raise ValueError(f"{argument}: expected a number of at least 0 and below 1; got {value!r}.")
@@ -49,10 +49,10 @@ def check_rate(argument: str, value: float) -> float:
 
 
 def check_choice(argument: str, value: Any, choices: Iterable[str]) -> None:
-    """Checks that a value is one of the choices.
+    """Checks that a word is one of those offered.
 
     Raises:
-      ValueError: if not; the message lists the choices and suggests the closest ones.
+      ValueError: if not; the message names the nearest words, or all of them.
     """
     choices = list(choices)
     if value not in choices:
@@ -62,10 +62,10 @@ def check_choice(argument: str, value: Any, choices: Iterable[str]) -> None:
 
 
 def check_group(group: Any) -> None:
-    """Checks that an argument is a `FiniteGroup`.
+    """Checks that a layer was given a group.
 
     Raises:
-      ValueError: if not; the message says how to build one.
+      ValueError: if not, with how to make one.
     """
     from gequi_jax.groups import FiniteGroup
 
@@ -76,7 +76,7 @@ def check_group(group: Any) -> None:
 
 
 def check_element(element: Any, group: "FiniteGroup") -> int:
-    """Returns the index of a group element as an `int`.
+    """The index of a group element as an `int`.
 
     Raises:
       ValueError: if it is not the index of an element of the group.
@@ -87,10 +87,10 @@ def check_element(element: Any, group: "FiniteGroup") -> int:
 
 
 def check_spatial_axes(x: Array | np.ndarray, group: "FiniteGroup", *, other_axes: tuple[str, ...]) -> None:
-    """Checks that an array has one spatial axis for each dimension of the group, in addition to `other_axes`.
+    """Checks that an array has as many spatial axes as the group has dimensions, besides the axes named.
 
     Raises:
-      ValueError: if not; the message names the expected axes.
+      ValueError: if not; the message names the axes expected.
     """
     if x.ndim != group.dim + len(other_axes):
         before, *after = other_axes
@@ -102,10 +102,10 @@ def check_spatial_axes(x: Array | np.ndarray, group: "FiniteGroup", *, other_axe
 
 
 def check_group_axis(x: Array | np.ndarray, group: "FiniteGroup", *, axis: int) -> None:
-    """Checks that the size of a group axis is the order of the group.
+    """Checks the size of a group axis.
 
     Raises:
-      ValueError: if they differ.
+      ValueError: if it is not the order of the group.
     """
     if x.shape[axis] != group.order:
         raise ValueError(

@@ -26,7 +26,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Int
 
-from gequi_jax import functional
+from gequi_jax import nn
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.interop._arrays import ArrayReader
 from gequi_jax.models import P4CNN, AllCNN, DenseNet, ResNet, create_model, model_info
@@ -78,7 +78,7 @@ def element_order(group: FiniteGroup) -> Int[np.ndarray, " group"]:
 def published_roll(group: FiniteGroup) -> Int[np.ndarray, "output input"]:
     """The matrices of published channel attention of responses: m - v modulo |H|, in the published order of elements.
 
-    The `pose_action` of `gequi_jax.functional.ChannelAttention` that reproduces the published layer. It is h^-1 m for
+    The `pose_action` of `gequi_jax.nn.ChannelAttention` that reproduces the published layer. It is h^-1 m for
     rotations; with mirroring it is not a function of h^-1 m, and the layer is not equivariant.
     """
     order = element_order(group)
@@ -187,7 +187,7 @@ def _read_attention(reader, layer, prefix, poses, order, factor, on_responses):
         params = layer.attention_params[name] if name else layer.attention_params
         each = (layer.out_features,) if on_responses else ()
         match operator:
-            case functional.ChannelAttention() | functional.InputChannelAttention():
+            case nn.ChannelAttention() | nn.InputChannelAttention():
                 hidden = params["w1"].shape[-1]
                 sizes = {"w1": (hidden, layer.in_features), "w2": (layer.in_features, hidden)}
                 for fc, key in ((1, "w1"), (2, "w2")):
@@ -199,8 +199,8 @@ def _read_attention(reader, layer, prefix, poses, order, factor, on_responses):
                     # Only the first layer sees the responses; the second is linear in what the first returns.
                     scale = 1 / factor if on_responses and key == "w1" else 1.0
                     reader.set(params[key], scale * np.moveaxis(np.swapaxes(array, -3, -2), -1, -3))
-            case functional.SpatialAttention() | functional.InputSpatialAttention() | functional.InputPoseAttention():
-                spatial = not isinstance(operator, functional.InputPoseAttention)
+            case nn.SpatialAttention() | nn.InputSpatialAttention() | nn.InputPoseAttention():
+                spatial = not isinstance(operator, nn.InputPoseAttention)
                 window = (operator.kernel_size,) * 2 if spatial else (1, 1)
                 signals = len(operator.statistics) if spatial else layer.in_features
                 filters = (layer.out_features,) if on_responses else (1,)

@@ -11,6 +11,7 @@ from gequi_jax import functional
 from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn import _attention_operators as operators
 from gequi_jax.nn._conv import _Conv
 from gequi_jax.nn._intermediates import are_captured
 
@@ -53,7 +54,7 @@ class _AttentiveConv(_Conv):
         missing = [name for name in ("attends_to", "init", "__call__") if not hasattr(attention, name)]
         if missing:
             raise ValueError(
-                f"attention: expected one of {ATTENTIONS}, or an operator such as gequi_jax.functional.ChannelAttention; "
+                f"attention: expected one of {ATTENTIONS}, or an operator such as gequi_jax.nn.ChannelAttention; "
                 f"got {attention!r}, which has no {' and no '.join(missing)}."
             )
         try:
@@ -230,18 +231,18 @@ def _operator(name: str, *, reduction_ratio, hidden_features, kernel_size, kerne
     window = {"kernel_size": kernel_size, "kernel_dilation": kernel_dilation}
     match name:
         case "channel":
-            return functional.ChannelAttention(**layers)
+            return operators.ChannelAttention(**layers)
         case "spatial":
-            return functional.SpatialAttention(**window)
+            return operators.SpatialAttention(**window)
         case "full":
-            channel, spatial = functional.ChannelAttention(**layers), functional.SpatialAttention(**window)
+            channel, spatial = operators.ChannelAttention(**layers), operators.SpatialAttention(**window)
         case "input":
-            channel, spatial = functional.InputChannelAttention(**layers), functional.InputSpatialAttention(**window)
+            channel, spatial = operators.InputChannelAttention(**layers), operators.InputSpatialAttention(**window)
         case "rh":
-            return functional.InputPoseAttention()
+            return operators.InputPoseAttention()
         case _:
             raise ValueError(f"attention: expected one of {ATTENTIONS}, or an operator; got {name!r}.")
-    return functional.SeriesAttention((("channel", channel), ("spatial", spatial)))
+    return operators.SeriesAttention((("channel", channel), ("spatial", spatial)))
 
 
 def _reduction_ratio(in_features: int, reduction_ratio: int | None) -> int:

@@ -10,7 +10,7 @@ from flax import nnx
 from gequi_jax import functional
 from gequi_jax._checks import check_group, check_positive_integer
 from gequi_jax._typing import Bool, FeatureMap, Grid, OutFeatureMap
-from gequi_jax.functional._conv import resolve_padding
+from gequi_jax.functional import resolve_padding
 from gequi_jax.groups import FiniteGroup
 
 

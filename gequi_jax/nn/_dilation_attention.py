@@ -11,7 +11,7 @@ from gequi_jax import functional
 from gequi_jax._checks import check_positive_integer, check_window
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.actions import window_offsets
-from gequi_jax.functional._dilation_attention import HAAR_WEIGHTS
+from gequi_jax.functional import HAAR_WEIGHTS
 from gequi_jax.groups import DyadicDilations
 from gequi_jax.nn._position_encoding import CoordinateMLP
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gequi_jax import functional, interop
+from gequi_jax import functional, interop, nn
 from gequi_jax.actions import act_on_feature_map
 from gequi_jax.groups import cyclic_group, dihedral_group, group_by_name
 from gequi_jax.interop._att_gconvs import published_roll
@@ -41,14 +41,14 @@ def layer_for(name, state, sizes, group):
     if name.startswith("conv"):
         return (LiftingConv if lifting else GroupConv)(in_features, out_features, side, **options)
     on_input = name.startswith("fatt")
-    channel = functional.InputChannelAttention if on_input else functional.ChannelAttention
-    spatial = functional.InputSpatialAttention if on_input else functional.SpatialAttention
+    channel = nn.InputChannelAttention if on_input else nn.ChannelAttention
+    spatial = nn.InputSpatialAttention if on_input else nn.SpatialAttention
     operators = []
     if "channel_attention.weight_fc1" in state:
         operators.append(("channel", channel(reduction_ratio=ratio)))
     if "spatial_attention.weight" in state:
         operators.append(("spatial", spatial(kernel_size=window, kernel_dilation=spread)))
-    attention = "rh" if name.startswith("rh") else functional.SeriesAttention(tuple(operators))
+    attention = "rh" if name.startswith("rh") else nn.SeriesAttention(tuple(operators))
     constructor = AttentiveLiftingConv if lifting else AttentiveGroupConv
     return constructor(in_features, out_features, side, attention=attention, **options)
 
@@ -170,10 +170,8 @@ def test_the_published_formulas(kind, lifting, group):
     else:
         attention = kind
         if kind == "full":
-            channel = functional.ChannelAttention(hidden_features=2, pose_action=published_roll)
-            attention = functional.SeriesAttention(
-                (("channel", channel), ("spatial", functional.SpatialAttention(kernel_size=3)))
-            )
+            channel = nn.ChannelAttention(hidden_features=2, pose_action=published_roll)
+            attention = nn.SeriesAttention((("channel", channel), ("spatial", nn.SpatialAttention(kernel_size=3))))
         constructor = AttentiveLiftingConv if lifting else AttentiveGroupConv
         layer = constructor(3, 2, 3, attention=attention, hidden_features=2, attention_kernel_size=3, **options)
     interop.load_pytorch(layer, state, source=SOURCE)

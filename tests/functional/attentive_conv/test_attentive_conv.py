@@ -7,15 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gequi_jax import functional
+from gequi_jax import functional, nn
 from gequi_jax.testing import assert_attention_equivariant, attention_errors, equivariance_errors
 from tests import families
 from tests.reference import attentive_conv as reference
 
 C4 = families.PLANAR[3]
-FULL = functional.SeriesAttention(
-    (("channel", functional.ChannelAttention()), ("spatial", functional.SpatialAttention(kernel_size=3)))
-)
+FULL = nn.SeriesAttention((("channel", nn.ChannelAttention()), ("spatial", nn.SpatialAttention(kernel_size=3))))
 
 
 @lru_cache

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gequi_jax._typing import Array
-from gequi_jax.functional import _self_attention_stages as stages
-from gequi_jax.functional._self_attention_reference import drop, local_dropout_keys, wide_type
+from gequi_jax.functional.self_attention import _stages as stages
+from gequi_jax.functional.self_attention._reference import drop, local_dropout_keys, wide_type
 
 # Scores of one output pose in one step: a CPU wants them in its cache, an accelerator wants to be filled.
 _SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**25}

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, GridHeads, Int
-from gequi_jax.functional._pose_index import key_pose
-from gequi_jax.functional._self_attention import group_self_attention, lifting_self_attention
-from gequi_jax.functional._self_attention_reference import wide_type
+from gequi_jax.functional.self_attention._pose_index import key_pose
+from gequi_jax.functional.self_attention._reference import wide_type
+from gequi_jax.functional.self_attention._self_attention import group_self_attention, lifting_self_attention
 from gequi_jax.groups import FiniteGroup
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, Bool, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.functional._attentive_operators import Maps, as_maps
-from gequi_jax.functional._attentive_shifts import correlate_each
 from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding, transformed_bank
+from gequi_jax.functional.attentive_conv._operators import Maps, as_maps
+from gequi_jax.functional.attentive_conv._shifts import correlate_each
 from gequi_jax.groups import FiniteGroup
 
 # The responses of one block on an accelerator, in bytes. A CPU gains nothing from more than one channel.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gequi_jax import actions, functional
-from gequi_jax.functional import _self_attention_global, _self_attention_local
+from gequi_jax.functional.self_attention import _global, _windowed
 from gequi_jax.groups import cyclic_group, dihedral_group, trivial_group
 from tests import families
 from tests.reference import self_attention as reference
@@ -113,7 +113,7 @@ def test_implementations_agree_in_value_and_gradient(group, shape, window_size, 
 @pytest.mark.parametrize("budget", [1, 2000, 10**9])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
-    for module in (_self_attention_local, _self_attention_global):
+    for module in (_windowed, _global):
         monkeypatch.setattr(module, "_SCORES_PER_STEP", {})
         monkeypatch.setattr(module, "_SCORES_PER_STEP_GPU", budget)
     group = cyclic_group(4)
@@ -125,11 +125,11 @@ def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
 
 def test_block_sizes_divide_the_work():
     for rows, heads, scores in itertools.product((1, 7, 28), (1, 18, 72), (1, 2**12, 2**15, 2**18, 2**40)):
-        block, together = _self_attention_local.block_sizes(rows, heads, scores)
+        block, together = _windowed.block_sizes(rows, heads, scores)
         assert rows % block == 0
         assert heads % together == 0
         assert together == 1 or block == rows
-        assert (block, together) == (1, 1) or block * together * scores <= _self_attention_local.scores_per_step()
+        assert (block, together) == (1, 1) or block * together * scores <= _windowed.scores_per_step()
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -262,7 +262,7 @@ def test_memory_grows_at_most_quadratically_with_the_group():
 @pytest.mark.parametrize("window_size", [5, None])
 def test_memory_is_a_fraction_of_the_plain_form(monkeypatch, window_size):
     # A map of 12 x 12 in the blocks of a cache that is as much smaller.
-    monkeypatch.setitem(_self_attention_local._SCORES_PER_STEP, jax.default_backend(), 2**15)
+    monkeypatch.setitem(_windowed._SCORES_PER_STEP, jax.default_backend(), 2**15)
     plain, fast = (temporary_bytes(8, name, window_size) for name in IMPLEMENTATIONS)
     assert 4 * fast <= plain
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gequi_jax._typing import Array
 from gequi_jax.actions import relative_positions
-from gequi_jax.functional._self_attention_reference import attend_at
+from gequi_jax.functional.self_attention._reference import attend_at
 
 # Scores in one step: a CPU wants them in its cache, an accelerator wants to be filled.
 _SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**26}

@@ -9,10 +9,10 @@ import numpy as np
 
 from gequi_jax._checks import check_group_axis, check_spatial_axes, check_window
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, FeatureMapValues, Float, GridHeads, GridValues, Int
-from gequi_jax.functional._pose_index import key_pose
-from gequi_jax.functional._self_attention_global import attend_globally
-from gequi_jax.functional._self_attention_local import attend_locally
-from gequi_jax.functional._self_attention_reference import reference_globally, reference_locally
+from gequi_jax.functional.self_attention._global import attend_globally
+from gequi_jax.functional.self_attention._pose_index import key_pose
+from gequi_jax.functional.self_attention._reference import reference_globally, reference_locally
+from gequi_jax.functional.self_attention._windowed import attend_locally
 from gequi_jax.groups import FiniteGroup
 
 IMPLEMENTATIONS = ("auto", "reference", "blocked")

@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from gequi_jax import functional
 from gequi_jax._typing import Array
-from gequi_jax.functional import _attention_maps as maps
+from gequi_jax.functional import Maps, as_maps
 from gequi_jax.groups import FiniteGroup
 
 Params = Mapping[str, Any]
-Maps = tuple[Array, ...]
 
 _KERNEL_INIT = jax.nn.initializers.lecun_normal()
 # What enters a sigmoid starts at a tenth of what a convolution would yield, so that large activations do not saturate it:
@@ -50,7 +50,7 @@ class ChannelAttention:
     reduction_ratio: int = 2
     hidden_features: int | None = None
     statistics: tuple[str, ...] = ("mean", "max")
-    pose_action: maps.PoseAction = maps.regular_action
+    pose_action: functional.PoseAction = functional.regular_action
     attends_to: ClassVar[str] = "responses"
 
     def init(
@@ -65,7 +65,7 @@ class ChannelAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
-        return maps.channel_attention(
+        return functional.channel_attention(
             signal,
             params["w1"],
             params["w2"],
@@ -100,7 +100,7 @@ class SpatialAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
-        return maps.spatial_attention(
+        return functional.spatial_attention(
             signal,
             params["kernel"],
             group=group,
@@ -138,7 +138,9 @@ class InputChannelAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
-        return maps.input_channel_attention(signal, params["w1"], params["w2"], group=group, statistics=self.statistics)
+        return functional.input_channel_attention(
+            signal, params["w1"], params["w2"], group=group, statistics=self.statistics
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +168,7 @@ class InputSpatialAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
-        return maps.input_spatial_attention(
+        return functional.input_spatial_attention(
             signal,
             params["kernel"],
             group=group,
@@ -193,7 +195,7 @@ class InputPoseAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
-        return maps.input_pose_attention(signal, params["kernel"], group=group)
+        return functional.input_pose_attention(signal, params["kernel"], group=group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,11 +244,6 @@ class SeriesAttention:
                 signal = one_map * signal
             found += new
         return found
-
-
-def as_maps(maps_or_map: Array | Maps) -> Maps:
-    """What an operator returned, as a tuple."""
-    return tuple(maps_or_map) if isinstance(maps_or_map, tuple | list) else (maps_or_map,)
 
 
 def _layers(operator, key, in_features, in_poses, dtype):

@@ -40,18 +40,18 @@ def _layer(constructor, *args, **options):
 
 
 def _batch_norm(group, rngs, param_dtype):
-    return nn.BatchNorm(3, param_dtype=param_dtype, rngs=rngs)
+    return nn.BatchNorm(3, group=group, param_dtype=param_dtype, rngs=rngs)
 
 
 def _block(group, rngs, param_dtype):
-    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
+    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=14, window_size=3, param_dtype=param_dtype)
     return nn.GroupSelfAttentionBlock(
         3, 4, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs
     )
 
 
 def _pre_norm_block(group, rngs, param_dtype):
-    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
+    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=14, window_size=3, param_dtype=param_dtype)
     return nn.PreNormSelfAttentionBlock(
         3, 3, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs
     )
@@ -69,7 +69,7 @@ def _readout(group, rngs, param_dtype):
     return lambda x: functional.group_pool(functional.global_spatial_pool(jnp.cos(x), dim=group.dim))
 
 
-_attention = {"num_heads": 2, "qkv_features": 7}
+_attention = {"num_heads": 2, "qkv_features": 14}
 
 LAYERS = [
     Row("lifting_conv", _layer(nn.LiftingConv, 3, 4, 3), input="grid"),

@@ -124,7 +124,7 @@ def _attention(
     window_size: int | None = None,
 ):
     """One attention layer; `window_size` is the published window where ours is smaller and holds all keys already."""
-    heads, features = layer.num_heads, layer.qkv_features
+    heads, features = layer.num_heads, layer.head_features
     # Ours divides by sqrt(features), theirs by sqrt(in_features).
     query_scale = np.sqrt(features / layer.in_features)
     for name, linear, scale in (

@@ -115,7 +115,7 @@ FAULTS = {
             FEATURES,
             group=P4,
             num_heads=2,
-            qkv_features=6,
+            qkv_features=12,
             window_size=3,
             pose_index=published_pose,
             rngs=nnx.Rngs(3),

@@ -79,7 +79,7 @@ def test_the_published_table_wants_a_cyclic_or_dihedral_group():
 
 def layer_errors(pose_index, group):
     layer = GroupSelfAttention(
-        4, 4, group=group, num_heads=2, qkv_features=9, window_size=3, pose_index=pose_index, rngs=nnx.Rngs(1)
+        4, 4, group=group, num_heads=2, qkv_features=18, window_size=3, pose_index=pose_index, rngs=nnx.Rngs(1)
     )
     x = jax.random.normal(jax.random.key(2), (2, 6, 6, group.order, 4))
     return equivariance_errors(nnx.jit(layer), x, group=group, input="feature_map")

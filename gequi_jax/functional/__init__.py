@@ -6,6 +6,9 @@ from gequi_jax.functional._conv import resolve_padding as resolve_padding
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool
 from gequi_jax.functional._pooling import spatial_pool as spatial_pool
+from gequi_jax.functional._windows import WindowMask as WindowMask
+from gequi_jax.functional._windows import WindowSize as WindowSize
+from gequi_jax.functional._windows import resolve_window_mask as resolve_window_mask
 from gequi_jax.functional.attentive_conv import AttentionOperator as AttentionOperator
 from gequi_jax.functional.attentive_conv import Maps as Maps
 from gequi_jax.functional.attentive_conv import PoseAction as PoseAction
@@ -19,6 +22,8 @@ from gequi_jax.functional.attentive_conv import input_spatial_attention as input
 from gequi_jax.functional.attentive_conv import regular_action as regular_action
 from gequi_jax.functional.attentive_conv import spatial_attention as spatial_attention
 from gequi_jax.functional.self_attention import HAAR_WEIGHTS as HAAR_WEIGHTS
+from gequi_jax.functional.self_attention import HaarWeights as HaarWeights
+from gequi_jax.functional.self_attention import Implementation as Implementation
 from gequi_jax.functional.self_attention import PoseIndex as PoseIndex
 from gequi_jax.functional.self_attention import ge_vit_pose as ge_vit_pose
 from gequi_jax.functional.self_attention import group_dilation_attention as group_dilation_attention
@@ -35,5 +40,4 @@ from gequi_jax.functional.self_attention import printed_pose as printed_pose
 from gequi_jax.functional.self_attention import published_pose as published_pose
 from gequi_jax.functional.self_attention import query_and_key_pose as query_and_key_pose
 from gequi_jax.functional.self_attention import relative_pose as relative_pose
-from gequi_jax.functional.self_attention import rotations_and_mirrors as rotations_and_mirrors
 from gequi_jax.functional.self_attention import transformed_position_encodings as transformed_position_encodings

@@ -29,8 +29,7 @@ from jaxtyping import Int
 from gequi_jax import nn
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.interop._arrays import ArrayReader
-from gequi_jax.models import P4CNN, AllCNN, DenseNet, ResNet, create_model, model_info
-from gequi_jax.models._resnet import ResidualBlock
+from gequi_jax.models import P4CNN, AllCNN, DenseNet, ResidualBlock, ResNet, create_model, model_info
 from gequi_jax.nn import AttentiveGroupConv, AttentiveLiftingConv, BatchNorm, GroupConv, LiftingConv
 
 

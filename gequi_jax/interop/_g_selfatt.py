@@ -19,8 +19,7 @@ from jaxtyping import Int
 
 from gequi_jax import functional, models
 from gequi_jax.actions import inverse_act_on_positions, relative_positions, window_offsets
-from gequi_jax.functional import rotations_and_mirrors
-from gequi_jax.groups import FiniteGroup
+from gequi_jax.groups import FiniteGroup, rotations_and_mirrors
 from gequi_jax.interop._arrays import ArrayReader
 from gequi_jax.nn import (
     CoordinateMLP,

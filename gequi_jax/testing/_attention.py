@@ -1,4 +1,4 @@
-"""Theorem 1 as a check: whether the maps of an attention operator move as the group does."""
+"""Theorem 1 as a check: whether the maps of an attention operator transform as their signal does."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_elements
+from gequi_jax.actions import act_on_feature_map, act_on_grid, act_on_poses, grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._equivariance import relative_error
 from gequi_jax.testing._tolerances import tolerance
@@ -99,8 +99,7 @@ def _listed(maps: Array | Sequence[Array]) -> list[Array]:
 
 
 def _moved(element: int, one_map: Array, group: FiniteGroup, pose_axes: Sequence[int]) -> Array:
-    """L_g of a map: its positions move and every axis of poses is permuted."""
-    source = group.cayley_table[group.inverses[element]]
+    """L_g of a map: its grid is transformed and every axis of poses is permuted."""
     for axis in pose_axes:
         if one_map.shape[axis] not in (1, group.order):
             raise ValueError(
@@ -108,7 +107,7 @@ def _moved(element: int, one_map: Array, group: FiniteGroup, pose_axes: Sequence
                 f"shape {one_map.shape} has {one_map.shape[axis]}."
             )
         if one_map.shape[axis] == group.order:
-            one_map = jnp.take(one_map, source, axis=axis)
+            one_map = act_on_poses(element, one_map, group=group, axis=axis)
     spatial_shape = one_map.shape[1 : 1 + group.dim]
     merged = one_map.reshape(one_map.shape[0], *spatial_shape, -1)
     moved = act_on_grid(element, merged, group=group)

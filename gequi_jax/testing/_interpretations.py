@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import jax
-import jax.numpy as jnp
 
-from gequi_jax.actions import act_on_feature_map, act_on_grid
+from gequi_jax.actions import act_on_feature_map, act_on_grid, act_on_poses
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._equivariance import relative_error
 
@@ -55,7 +54,7 @@ INTERPRETATIONS: Mapping[str, Interpretation] = {
     # [batch, group, ...]
     "poses": Interpretation(
         lambda shape, group: len(shape) >= 2 and shape[1] == group.order,
-        lambda element, y, group: jnp.take(y, group.cayley_table[group.inverses[element]], axis=1),
+        lambda element, y, group: act_on_poses(element, y, group=group, axis=1),
     ),
     "invariant": Interpretation(lambda shape, group: True, lambda element, y, group: y),
 }

@@ -16,7 +16,7 @@ from gequi_jax._typing import Array, FeatureMap, Float, Int
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding
 from gequi_jax.functional._maximum import maximum
-from gequi_jax.functional.attentive_conv._shifts import correlate_each
+from gequi_jax.functional.attentive_conv._shifts import Sampling, correlate_each
 from gequi_jax.groups import FiniteGroup
 
 Responses = Float[Array, "batch *spatial out_group in_poses channels"]
@@ -126,7 +126,7 @@ def spatial_attention(
         padding="SAME",
         kernel_dilation=kernel_dilation,
     )
-    scores = correlate_each(pooled, filters, dim=group.dim, strides=1, pads=pads, kernel_dilation=kernel_dilation)
+    scores = correlate_each(pooled, filters, Sampling(1, tuple(pads), kernel_dilation))
     return jax.nn.sigmoid(scores.sum(axis=-1, keepdims=True))
 
 

@@ -1,63 +1,88 @@
 """Global self-attention in blocks of query positions.
 
-The reference formula for a block of positions at a time, made again in the backward pass, so that the memory of the whole
-operation stays that of its inputs and outputs and of one block.
+The equations are applied to one block of positions at a time and recomputed in the backward pass, so that the memory is
+that of the inputs, the outputs and one block.
 """
+
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gequi_jax._typing import Array
 from gequi_jax.actions import relative_positions
-from gequi_jax.functional.self_attention._reference import attend_at
+from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._windows import Window
+from gequi_jax.functional.self_attention._dropout import Dropout
+from gequi_jax.functional.self_attention._equation import attend_to_all
+from gequi_jax.functional.self_attention._operands import Operands
 
-# Scores in one step: a CPU wants them in its cache, an accelerator wants to be filled.
-_SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**26}
-_SCORES_PER_STEP_GPU = 2**28
+# Scores in one step: on a CPU they should fit in the cache, an accelerator needs many to be busy.
+SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**26, "default": 2**28}
 
 
-def attend_globally(
-    query: Array,
-    key: Array,
-    value: Array,
-    position_encoding: Array,
-    pose_encoding: Array | None,
-    *,
-    window_shape: tuple[int, ...],
-    window_mask: np.ndarray,
-    dropout_rate: float,
-    dropout_key: Array | None,
+class Blocks(NamedTuple):
+    """How many query positions, and if all of them fit how many samples, are worked on together."""
+
+    positions: int
+    samples: int
+
+
+def attend_globally(operands: Operands, window: Window, dropout: Dropout) -> Array:
+    """Attention to every position: `[batch, *spatial, group, heads, features]`."""
+    batch, spatial_shape, (poses, heads) = (
+        operands.query.shape[0],
+        operands.query.shape[1:-3],
+        operands.query.shape[-3:-1],
+    )
+    _, offsets = relative_positions(spatial_shape)  # [query position, key position]
+    positions = len(offsets)
+    scores_per_position = len(operands.position_encoding) * poses**2 * heads * positions
+    plans = {
+        platform: block_sizes(positions, batch, max(1, scores // scores_per_position))
+        for platform, scores in SCORES_PER_STEP.items()
+    }
+    flat = operands._replace(
+        **{
+            name: getattr(operands, name).reshape(batch, positions, *getattr(operands, name).shape[-3:])
+            for name in ("query", "key", "value")
+        }
+    )
+    keys = dropout.split(batch, positions)
+    attend = functools.partial(_attend_in_blocks, window=window, dropout=dropout, spatial_shape=spatial_shape)
+    out = by_platform(attend, flat, keys, **plans)
+    return out.reshape(batch, *spatial_shape, *out.shape[2:])
+
+
+def _attend_in_blocks(
+    blocks: Blocks, operands: Operands, keys: Array | None, *, window: Window, dropout: Dropout, spatial_shape
 ) -> Array:
-    """Attention to every position; arguments and result are those of the reference."""
-    del window_shape  # that of all relative offsets
-    spatial_shape, (poses, heads) = query.shape[1:-3], query.shape[-3:-1]
-    _, offset_index = relative_positions(spatial_shape)  # [query position, key position]
-    positions = len(offset_index)
-    flat = [x.reshape(x.shape[0], positions, *x.shape[-3:]) for x in (query, key, value)]
-    scores_per_position = position_encoding.shape[0] * poses**2 * heads * positions
-    block, samples_per_step = block_sizes(positions, query.shape[0], scores_per_position)
+    _, offsets = relative_positions(spatial_shape)
+    offsets, mask = jnp.asarray(offsets, jnp.int32), jnp.asarray(window.mask)
 
-    def attend_sample(query, key, value, keys):
+    def attend_sample(sample):
+        query, key, value, keys = sample
+
         @jax.checkpoint
-        def attend_block(inputs):
-            return attend_at(
-                inputs[0], inputs[1], key, value, position_encoding, pose_encoding, window_mask, inputs[2], dropout_rate
-            )
+        def attend_block(block):
+            offsets, query, keys = block
+            return attend_to_all(offsets, operands._replace(query=query, key=key, value=value), mask, dropout, keys)
 
-        offsets = jnp.asarray(offset_index, jnp.int32)
-        split = [None if x is None else x.reshape(-1, block, *x.shape[1:]) for x in (offsets, query, keys)]
-        out = jax.lax.map(attend_block, tuple(split))
+        split = jax.tree.map(lambda x: x.reshape(-1, blocks.positions, *x.shape[1:]), (offsets, query, keys))
+        out = jax.lax.map(attend_block, split)
         return out.reshape(-1, *out.shape[2:])
 
-    keys = None if dropout_key is None else jax.random.split(dropout_key, (query.shape[0], positions))
-    out = jax.lax.map(lambda sample: attend_sample(*sample), (*flat, keys), batch_size=samples_per_step)
-    return out.reshape(out.shape[0], *spatial_shape, *out.shape[2:])
+    return jax.lax.map(attend_sample, (*operands[:3], keys), batch_size=blocks.samples)
 
 
-def block_sizes(positions: int, batch: int, scores_per_position: int) -> tuple[int, int]:
-    """How many query positions make a block, and how many samples are worked on together."""
-    fitting = max(1, _SCORES_PER_STEP.get(jax.default_backend(), _SCORES_PER_STEP_GPU) // scores_per_position)
-    block = max(size for size in range(1, positions + 1) if positions % size == 0 and size <= fitting)
-    samples = max(size for size in range(1, batch + 1) if batch % size == 0 and size <= max(1, fitting // positions))
-    return block, samples
+def block_sizes(positions: int, batch: int, positions_per_step: int) -> Blocks:
+    """The largest blocks that divide the work and hold at most so many positions."""
+    return Blocks(
+        largest_divisor(positions, positions_per_step), largest_divisor(batch, positions_per_step // positions)
+    )
+
+
+def largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of a number that is at most the limit, and 1 if the limit is below 1."""
+    return max(size for size in range(1, number + 1) if number % size == 0 and size <= max(limit, 1))

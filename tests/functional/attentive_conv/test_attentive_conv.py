@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_refused(key):
         functional.attentive_group_conv(x[..., :2], kernel, weights, **options)
     with pytest.raises(ValueError, match="first axis of size 2"):
         functional.attentive_group_conv(x, kernel, params(FULL, 3), **options)
-    with pytest.raises(ValueError, match="block_size: expected a positive number"):
+    with pytest.raises(ValueError, match="block_size: expected a positive integer"):
         functional.attentive_group_conv(x, kernel, weights, block_size=0, **options)
     with pytest.raises(ValueError, match="samples an axis of 6 asymmetrically"):
         functional.attentive_group_conv(jnp.ones((1, 6, 6, 4, 3)), kernel, weights, strides=2, **options)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gequi_jax import actions, functional
-from gequi_jax.functional.self_attention import _global, _windowed
+from gequi_jax.functional.self_attention import _global, _windowed_plan
 from gequi_jax.groups import cyclic_group, dihedral_group, trivial_group
 from tests import families
 from tests.reference import self_attention as reference
@@ -113,9 +113,8 @@ def test_implementations_agree_in_value_and_gradient(group, shape, window_size, 
 @pytest.mark.parametrize("budget", [1, 2000, 10**9])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
-    for module in (_windowed, _global):
-        monkeypatch.setattr(module, "_SCORES_PER_STEP", {})
-        monkeypatch.setattr(module, "_SCORES_PER_STEP_GPU", budget)
+    for module in (_windowed_plan, _global):
+        monkeypatch.setattr(module, "SCORES_PER_STEP", dict.fromkeys(module.SCORES_PER_STEP, budget))
     group = cyclic_group(4)
     arrays = operands(group, (6, 4), window_size)
     options = dict(group=group, window_size=window_size, dropout_rate=0.3, dropout_key=jax.random.key(5))
@@ -123,13 +122,14 @@ def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
     assert_same(fast, plain)
 
 
-def test_block_sizes_divide_the_work():
+def test_blocks_divide_the_work_and_fit():
     for rows, heads, scores in itertools.product((1, 7, 28), (1, 18, 72), (1, 2**12, 2**15, 2**18, 2**40)):
-        block, together = _windowed.block_sizes(rows, heads, scores)
-        assert rows % block == 0
-        assert heads % together == 0
-        assert together == 1 or block == rows
-        assert (block, together) == (1, 1) or block * together * scores <= _windowed.scores_per_step()
+        for platform, plan in _windowed_plan.plans(rows, heads, scores).items():
+            assert rows % plan.rows == 0
+            assert heads % plan.heads == 0
+            assert plan.heads == 1 or plan.rows == rows
+            in_one_step = plan.rows * plan.heads * scores
+            assert plan[:2] == (1, 1) or in_one_step <= _windowed_plan.SCORES_PER_STEP[platform]
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -262,7 +262,8 @@ def test_memory_grows_at_most_quadratically_with_the_group():
 @pytest.mark.parametrize("window_size", [5, None])
 def test_memory_is_a_fraction_of_the_plain_form(monkeypatch, window_size):
     # A map of 12 x 12 in the blocks of a cache that is as much smaller.
-    monkeypatch.setitem(_windowed._SCORES_PER_STEP, jax.default_backend(), 2**15)
+    monkeypatch.setitem(_windowed_plan.SCORES_PER_STEP, "cpu", 2**15)
+    monkeypatch.setitem(_global.SCORES_PER_STEP, "cpu", 2**15)
     plain, fast = (temporary_bytes(8, name, window_size) for name in IMPLEMENTATIONS)
     assert 4 * fast <= plain
 
@@ -272,7 +273,7 @@ MISTAKES = [
     (dict(window_size=11), "larger than a grid"),
     (dict(window_mask=np.ones(4, bool)), "window_mask: expected 9 entries"),
     (dict(implementation="fast"), "implementation: expected one of"),
-    (dict(dropout_rate=1.0), "dropout_rate: expected a number from 0 to below 1"),
+    (dict(dropout_rate=1.0), "dropout_rate: expected a number of at least 0 and below 1"),
     (dict(pose_index=np.zeros((4, 4), int)), "pose_index: expected a table of shape"),
     (dict(pose_index=np.full((4, 4, 4), 9)), "pose_index: expected a table of shape"),
 ]

@@ -1,5 +1,6 @@
 """Equivariant operations as pure functions of arrays: no parameters, no state, no Flax."""
 
+from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding

@@ -1,7 +1,7 @@
 """Attentive lifting and group convolution layers."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -13,7 +13,7 @@ from gequi_jax._checks import check_choice, check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn import _attention_operators as operators
-from gequi_jax.nn._conv import ConvBase, Padding, WindowMask, with_bias
+from gequi_jax.nn._conv import ConvBase, with_bias
 from gequi_jax.nn._intermediates import are_captured
 
 ATTENTIONS = ("full", "channel", "spatial", "input", "rh")
@@ -30,7 +30,7 @@ class _AttentiveConv(ConvBase):
         self,
         in_features: int,
         out_features: int,
-        kernel_size: int,
+        kernel_size: int | Sequence[int],
         *,
         group: FiniteGroup,
         attention: Attention | Any = "full",
@@ -41,9 +41,9 @@ class _AttentiveConv(ConvBase):
         residual: bool = True,
         block_size: int | None = None,
         strides: int = 1,
-        padding: Padding = "SAME",
+        padding: functional.Padding = "SAME",
         kernel_dilation: int = 1,
-        window_mask: WindowMask | None = None,
+        window_mask: functional.WindowMask | None = None,
         use_bias: bool = True,
         allow_inequivariant: bool = False,
         dtype: jax.typing.DTypeLike | None = None,
@@ -144,7 +144,7 @@ class AttentiveLiftingConv(_AttentiveConv):
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      kernel_size: the side of the kernel.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
       group: the group H.
       attention: an operator, or the name of one of the paper: "full" (alpha: channel, then spatial attention of the
         responses), "channel" (alpha_CH), "spatial" (alpha_SP), "input" (alpha_F: channel, then spatial attention of the
@@ -159,10 +159,10 @@ class AttentiveLiftingConv(_AttentiveConv):
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`, for groups
-        whose rotations do not map a square window to itself.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
       use_bias: adds one bias for each output channel.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       dtype: the type of the computation; inferred by default.
       param_dtype: the type of the parameters.
       precision: as in `jax.lax.conv_general_dilated`.
@@ -171,7 +171,7 @@ class AttentiveLiftingConv(_AttentiveConv):
       rngs: the random streams.
 
     Raises:
-      ValueError: if a size is not positive, the padding or the strides break equivariance, the reduction ratio leaves no
+      ValueError: if a size is not positive, the kernel, the padding or the strides break equivariance, the reduction ratio leaves no
         hidden unit, or the attention is unknown; when called, if the input does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 14 to 20.
@@ -204,7 +204,7 @@ class AttentiveGroupConv(_AttentiveConv):
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      kernel_size: the side of the kernel.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
       group: the group H.
       attention: an operator, or the name of one of the paper: "full" (alpha: channel, then spatial attention of the
         responses), "channel" (alpha_CH), "spatial" (alpha_SP), "input" (alpha_F: channel, then spatial attention of the
@@ -219,10 +219,10 @@ class AttentiveGroupConv(_AttentiveConv):
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`, for groups
-        whose rotations do not map a square window to itself.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
       use_bias: adds one bias for each output channel.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       dtype: the type of the computation; inferred by default.
       param_dtype: the type of the parameters.
       precision: as in `jax.lax.conv_general_dilated`.
@@ -231,7 +231,7 @@ class AttentiveGroupConv(_AttentiveConv):
       rngs: the random streams.
 
     Raises:
-      ValueError: if a size is not positive, the padding or the strides break equivariance, the reduction ratio leaves no
+      ValueError: if a size is not positive, the kernel, the padding or the strides break equivariance, the reduction ratio leaves no
         hidden unit, or the attention is unknown; when called, if the input does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 14 to 20.

@@ -1,20 +1,17 @@
 """Lifting and group convolution layers."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
 from gequi_jax._checks import check_channels, check_group, check_positive_integer
-from gequi_jax._typing import Array, Bool, FeatureMap, Grid, OutFeatureMap
+from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
-
-WindowMask = Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]]
-Padding = Literal["SAME", "VALID"] | int
+from gequi_jax.nn._windows import as_given, check_kernel_shape, mask_of, static_mask
 
 
 class ConvBase(nnx.Module):
@@ -24,13 +21,13 @@ class ConvBase(nnx.Module):
         self,
         in_features: int,
         out_features: int,
-        kernel_size: int,
+        kernel_size: int | Sequence[int],
         *,
         group: FiniteGroup,
         strides: int = 1,
-        padding: Padding = "SAME",
+        padding: functional.Padding = "SAME",
         kernel_dilation: int = 1,
-        window_mask: WindowMask | None = None,
+        window_mask: functional.WindowMask | None = None,
         use_bias: bool = True,
         allow_inequivariant: bool = False,
         dtype: jax.typing.DTypeLike | None = None,
@@ -44,16 +41,17 @@ class ConvBase(nnx.Module):
         self.group = group
         self.in_features = check_positive_integer("in_features", in_features)
         self.out_features = check_positive_integer("out_features", out_features)
-        self.kernel_size = check_positive_integer("kernel_size", kernel_size)
+        self.kernel_shape = check_kernel_shape(kernel_size, group, allow_inequivariant=allow_inequivariant)
+        self.kernel_size = as_given(kernel_size, self.kernel_shape)
         self.strides = check_positive_integer("strides", strides)
         self.padding = padding
         self.kernel_dilation = check_positive_integer("kernel_dilation", kernel_dilation)
-        self.window_mask = window_mask
+        self.window_mask = static_mask(window_mask)
         self.allow_inequivariant = allow_inequivariant
         self.dtype = dtype
         self.precision = precision
         self._check_padding()
-        shape = (*self._kernel_shape(), *self._poses(), self.in_features, self.out_features)
+        shape = (*self.kernel_shape, *self._poses(), self.in_features, self.out_features)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, param_dtype))
         bias_shape = (self.out_features,)
         self.bias = nnx.Param(bias_init(rngs.params(), bias_shape, param_dtype)) if use_bias else nnx.data(None)
@@ -61,14 +59,11 @@ class ConvBase(nnx.Module):
     def _poses(self) -> tuple[int, ...]:
         raise NotImplementedError
 
-    def _kernel_shape(self) -> tuple[int, ...]:
-        return (self.kernel_size,) * self.group.dim
-
     def _check_padding(self) -> None:
         """The rule of padding, before any input is seen; the strides depend on the size of the input."""
         functional.resolve_padding(
-            tuple(side * self.kernel_dilation for side in self._kernel_shape()),
-            self._kernel_shape(),
+            tuple(side * self.kernel_dilation for side in self.kernel_shape),
+            self.kernel_shape,
             strides=1,
             padding=self.padding,
             kernel_dilation=self.kernel_dilation,
@@ -88,7 +83,7 @@ class ConvBase(nnx.Module):
             "strides": self.strides,
             "padding": self.padding,
             "kernel_dilation": self.kernel_dilation,
-            "window_mask": None if self.window_mask is None else self.window_mask(self._kernel_shape()),
+            "window_mask": mask_of(self.window_mask),
             "allow_inequivariant": self.allow_inequivariant,
             "precision": self.precision,
         }
@@ -109,15 +104,15 @@ class LiftingConv(ConvBase):
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      kernel_size: the side of the kernel.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
       group: the group H.
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`, for groups
-        whose rotations do not map a square window to itself.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
       use_bias: adds one bias for each output channel.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       dtype: the type of the computation; inferred by default.
       param_dtype: the type of the parameters.
       precision: as in `jax.lax.conv_general_dilated`.
@@ -126,7 +121,7 @@ class LiftingConv(ConvBase):
       rngs: the random streams.
 
     Raises:
-      ValueError: if a size is not positive, or the padding or the strides break equivariance; when called, if the input
+      ValueError: if a size is not positive, or the kernel, the padding or the strides break equivariance; when called, if the input
         does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 9 to 13.
@@ -157,15 +152,15 @@ class GroupConv(ConvBase):
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      kernel_size: the side of the kernel.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
       group: the group H.
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`, for groups
-        whose rotations do not map a square window to itself.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
       use_bias: adds one bias for each output channel.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       dtype: the type of the computation; inferred by default.
       param_dtype: the type of the parameters.
       precision: as in `jax.lax.conv_general_dilated`.
@@ -174,7 +169,7 @@ class GroupConv(ConvBase):
       rngs: the random streams.
 
     Raises:
-      ValueError: if a size is not positive, or the padding or the strides break equivariance; when called, if the input
+      ValueError: if a size is not positive, or the kernel, the padding or the strides break equivariance; when called, if the input
         does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 8 to 13.

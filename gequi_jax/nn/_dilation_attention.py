@@ -1,7 +1,6 @@
 """Self-attention layers on the dilation-translation group."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,6 @@ from gequi_jax.groups import DyadicDilations
 from gequi_jax.nn._heads import features_per_head
 from gequi_jax.nn._position_encoding import CoordinateMLP, float32_or_wider
 
-HaarWeights = Literal["in_softmax", "printed", "none"]
-
 
 class _DilationSelfAttention(nnx.Module):
     """What the two layers share: projections, positional encoding and the checks of all sizes."""
@@ -32,7 +29,7 @@ class _DilationSelfAttention(nnx.Module):
         num_heads: int,
         qkv_features: int | None,
         window_size: int,
-        haar_weights: HaarWeights,
+        haar_weights: functional.HaarWeights,
         position_encoding: Callable[..., nnx.Module],
         dtype: jax.typing.DTypeLike | None,
         param_dtype: jax.typing.DTypeLike,
@@ -136,7 +133,7 @@ class LiftingDilationSelfAttention(_DilationSelfAttention):
         num_heads: int,
         qkv_features: int | None = None,
         window_size: int = 3,
-        haar_weights: HaarWeights = "in_softmax",
+        haar_weights: functional.HaarWeights = "in_softmax",
         position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
         dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
@@ -219,7 +216,7 @@ class GroupDilationSelfAttention(_DilationSelfAttention):
         qkv_features: int | None = None,
         window_size: int = 3,
         scale_window: int = 2,
-        haar_weights: HaarWeights = "in_softmax",
+        haar_weights: functional.HaarWeights = "in_softmax",
         position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
         dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,

@@ -1,11 +1,10 @@
 """Lifting and group self-attention layers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
@@ -16,17 +15,15 @@ from gequi_jax._checks import (
     check_positive_integer,
     check_rate,
     check_spatial_axes,
-    check_window,
+    check_window_shape,
 )
-from gequi_jax._typing import Array, Bool, FeatureMap, Grid, OutFeatureMap
+from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn._dropout import Dropout
 from gequi_jax.nn._heads import features_per_head
 from gequi_jax.nn._intermediates import are_captured
 from gequi_jax.nn._position_encoding import CoordinateMLP, float32_or_wider
-
-WindowMask = Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]]
-Implementation = Literal["auto", "reference", "blocked"]
+from gequi_jax.nn._windows import as_given, mask_of, static_mask
 
 
 class _SelfAttention(nnx.Module):
@@ -44,11 +41,11 @@ class _SelfAttention(nnx.Module):
         group: FiniteGroup,
         num_heads: int,
         qkv_features: int | None = None,
-        window_size: int | None = None,
-        window_mask: WindowMask | None = None,
+        window_size: functional.WindowSize | None = None,
+        window_mask: functional.WindowMask | None = None,
         position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
         dropout_rate: float = 0.0,
-        implementation: Implementation = "auto",
+        implementation: functional.Implementation = "auto",
         dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         precision: jax.lax.PrecisionLike = None,
@@ -65,8 +62,9 @@ class _SelfAttention(nnx.Module):
         self.num_heads = check_positive_integer("num_heads", num_heads)
         self.head_features = features_per_head(qkv_features, self.out_features, self.num_heads)
         self.qkv_features = self.num_heads * self.head_features
-        self.window_size = None if window_size is None else check_window(window_size)
-        self.window_mask = window_mask
+        self.window_shape = None if window_size is None else check_window_shape(window_size, group)
+        self.window_size = None if window_size is None else as_given(window_size, self.window_shape)
+        self.window_mask = static_mask(window_mask)
         self.implementation = implementation
         self.param_dtype = param_dtype
         self.query_position: tuple[int, ...] | None = None
@@ -95,12 +93,12 @@ class _SelfAttention(nnx.Module):
         """
         self._check_input(x)
         query, key = self.query(x), self.key(x)
-        return self._probabilities(query, key, *self._encodings(x, query.dtype), position=position, **self._options(x))
+        return self._probabilities(query, key, *self._encodings(x, query.dtype), position=position, **self._options())
 
     def _call(self, x: Array) -> Array:
         self._check_input(x)
         query, key = self.query(x), self.key(x)
-        encodings, options = self._encodings(x, query.dtype), self._options(x)
+        encodings, options = self._encodings(x, query.dtype), self._options()
         if self.query_position is not None and are_captured(self):
             probabilities = self._probabilities(query, key, *encodings, position=self.query_position, **options)
             self.sow(nnx.Intermediate, "attention", probabilities)
@@ -124,7 +122,7 @@ class _SelfAttention(nnx.Module):
         check_channels(type(self).__name__, x, self.in_features)
 
     def _window_shape(self, x: Array) -> tuple[int, ...]:
-        return tuple(self.window_size or 2 * side - 1 for side in x.shape[1 : 1 + self.group.dim])
+        return self.window_shape or tuple(2 * side - 1 for side in x.shape[1 : 1 + self.group.dim])
 
     def _encodings(self, x: Array, dtype: jax.typing.DTypeLike) -> tuple[Array, ...]:
         encoding = functional.transformed_position_encodings(
@@ -132,9 +130,8 @@ class _SelfAttention(nnx.Module):
         )
         return (encoding.astype(dtype),)
 
-    def _options(self, x: Array) -> dict[str, Any]:
-        mask = None if self.window_mask is None else self.window_mask(self._window_shape(x))
-        return {"group": self.group, "window_size": self.window_size, "window_mask": mask}
+    def _options(self) -> dict[str, Any]:
+        return {"group": self.group, "window_size": self.window_shape, "window_mask": mask_of(self.window_mask)}
 
 
 class LiftingSelfAttention(_SelfAttention):
@@ -152,8 +149,10 @@ class LiftingSelfAttention(_SelfAttention):
       num_heads: the number of heads.
       qkv_features: features of queries, keys and values in total over the heads, as in Flax, so that
         d = qkv_features / num_heads; `out_features` by default.
-      window_size: the odd side of the window of keys around each query; None attends to every position.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`.
+      window_size: the odd side of the window of keys around each query, or one side for each axis where the group does not
+        exchange the axes; None attends to every position.
+      window_mask: the offsets of the window that take part, all by default: a mask of the shape of the window, or a
+        function from that shape to a mask, such as `gequi_jax.actions.round_window`.
       position_encoding: the constructor of rho, called with `features, dim=, dtype=, param_dtype=, precision=,
         kernel_init=, rngs=`.
       dropout_rate: the fraction of attention weights dropped in training.
@@ -169,7 +168,7 @@ class LiftingSelfAttention(_SelfAttention):
 
     Raises:
       ValueError: if sizes are not positive, `qkv_features` is not divisible by the number of heads, or the window is
-        even; when called, if the input does not fit the group or `in_features`.
+        even or not preserved by the group; when called, if the input does not fit the group or `in_features`.
 
     Reference: Romero & Cordonnier (2021), Eq. 14.
 
@@ -212,8 +211,10 @@ class GroupSelfAttention(_SelfAttention):
       num_heads: the number of heads.
       qkv_features: features of queries, keys and values in total over the heads, as in Flax, so that
         d = qkv_features / num_heads; `out_features` by default.
-      window_size: the odd side of the window of keys around each query; None attends to every position.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`.
+      window_size: the odd side of the window of keys around each query, or one side for each axis where the group does not
+        exchange the axes; None attends to every position.
+      window_mask: the offsets of the window that take part, all by default: a mask of the shape of the window, or a
+        function from that shape to a mask, such as `gequi_jax.actions.round_window`.
       pose_index: the function that gives the rows of tau, see `gequi_jax.functional.key_pose`.
       position_encoding: the constructor of rho, called with `features, dim=, dtype=, param_dtype=, precision=,
         kernel_init=, rngs=`.
@@ -231,7 +232,7 @@ class GroupSelfAttention(_SelfAttention):
 
     Raises:
       ValueError: if sizes are not positive, `qkv_features` is not divisible by the number of heads, or the window is
-        even; when called, if the input does not fit the group or `in_features`.
+        even or not preserved by the group; when called, if the input does not fit the group or `in_features`.
 
     Reference: Romero & Cordonnier (2021), Eq. 16, with a pose encoding that is invariant.
 
@@ -254,12 +255,12 @@ class GroupSelfAttention(_SelfAttention):
         group: FiniteGroup,
         num_heads: int,
         qkv_features: int | None = None,
-        window_size: int | None = None,
-        window_mask: WindowMask | None = None,
+        window_size: functional.WindowSize | None = None,
+        window_mask: functional.WindowMask | None = None,
         pose_index: functional.PoseIndex = functional.key_pose,
         position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
         dropout_rate: float = 0.0,
-        implementation: Implementation = "auto",
+        implementation: functional.Implementation = "auto",
         dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
         precision: jax.lax.PrecisionLike = None,
@@ -311,5 +312,5 @@ class GroupSelfAttention(_SelfAttention):
     def _encodings(self, x: Array, dtype: jax.typing.DTypeLike) -> tuple[Array, ...]:
         return (*super()._encodings(x, dtype), self.pose_encoding[...].astype(dtype))
 
-    def _options(self, x: Array) -> dict[str, Any]:
-        return super()._options(x) | {"pose_index": self.pose_index(self.group)}
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"pose_index": self.pose_index(self.group)}

@@ -1,7 +1,7 @@
 """What users of Flax do with a network, for every network, in `train()` mode with dropout.
 
 Most of it is traced, not compiled: errors of traces, types and shapes appear there. One network of each architecture
-also runs.
+also runs. `pytest -m slow tests/models/test_contract.py` puts every network through everything.
 """
 
 import copy
@@ -21,7 +21,10 @@ NAMES = models.list_models()
 BATCH = 2
 
 every_network = pytest.mark.parametrize("name", NAMES)
-representatives = pytest.mark.parametrize("name", shrunk.REPRESENTATIVES)
+# What takes long: one network of each architecture, and all others with `-m slow`.
+representatives = pytest.mark.parametrize(
+    "name", [name if name in shrunk.REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
 
 
 def loss(model, x):
@@ -75,7 +78,7 @@ def test_grad_over_merged_state(name):
     assert shapes(gradients) == shapes(params)
 
 
-@every_network
+@representatives
 def test_nnx_value_and_grad(name):
     def step(graph, params, rest, x):
         model = nnx.merge(graph, params, rest)
@@ -89,7 +92,7 @@ def test_nnx_value_and_grad(name):
     assert shapes(changed) == shapes(rest)
 
 
-@every_network
+@representatives
 def test_nnx_remat(name):
     def step(graph, params, rest, x):
         model = nnx.merge(graph, params, rest)
@@ -98,7 +101,7 @@ def test_nnx_remat(name):
     assert shapes(traced(step, name)) == shapes(shrunk.split(name)[1])
 
 
-@every_network
+@representatives
 def test_jax_vmap_over_images(name):
     def call(graph, params, rest, x):
         return jax.vmap(lambda image: nnx.merge(graph, params, rest)(image[None])[0])(x)
@@ -106,7 +109,7 @@ def test_jax_vmap_over_images(name):
     assert_logits(traced(call, name), name)
 
 
-@every_network
+@representatives
 def test_nnx_vmap_over_an_ensemble(name):
     members = 3
 
@@ -158,16 +161,18 @@ def equal_layers(model):
     return max(runs, key=len, default=[])
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("densenet")])
+@representatives
 def test_nnx_scan_over_equal_layers(name):
-    """Equal layers, stacked, in a loop. Dense blocks all differ in their width."""
+    """Equal layers, stacked, in a loop."""
+    if name.endswith("densenet"):
+        pytest.skip("the blocks of a DenseNet all differ in their width")
     model = shrunk.network(name)
     layers = equal_layers(model)
     assert len(layers) > 1
     graph, state = nnx.split(layers[0])
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), state, *(nnx.state(layer) for layer in layers[1:]))
-    convolution = getattr(layers[0], "attention", getattr(layers[0], "conv1", layers[0]))
-    x = jnp.zeros((BATCH, 8, 8, model.group.order, convolution.in_features))
+    last = getattr(layers[0], "project", getattr(layers[0], "conv2", layers[0]))
+    x = jnp.zeros((BATCH, 8, 8, model.group.order, last.out_features))
 
     def loop(state, x):
         def body(x, layer):

@@ -61,7 +61,7 @@ def assert_logits(shape, name):
     assert shape.shape == (BATCH, models.model_info(name).num_classes)
 
 
-@every_network
+@representatives
 def test_jit_over_split_state(name):
     _, _, rest = shrunk.split(name)
     logits, changed = traced(forward, name)

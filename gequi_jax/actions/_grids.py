@@ -71,4 +71,4 @@ def _interpolate(x: AnyGrid, inverse_matrix: np.ndarray) -> OutGrid:
     def one_image(image: Array) -> Array:
         return jax.scipy.ndimage.map_coordinates(image, coordinates, order=1).reshape(spatial_shape)
 
-    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(x)
+    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(jnp.asarray(x))

@@ -184,7 +184,7 @@ def _layers(network: Any) -> list[Any]:
 
 
 def _coordinates(reader: ArrayReader, prefix: str, group: FiniteGroup, window_size: int | None):
-    """Checks the published tables of transformed coordinates, which tell a wrong group or window."""
+    """Checks the published tables of transformed coordinates, which reveal a wrong group or window."""
     table = reader.peek(f"{prefix}row_indices")
     if table is None:
         return

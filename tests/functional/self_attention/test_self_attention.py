@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from gequi_jax import actions, functional
+from gequi_jax.functional._windows import resolve_window
 from gequi_jax.functional.self_attention import _global, _implementations, _windowed_plan
+from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.groups import cyclic_group, dihedral_group, mirror_group, trivial_group
 from tests import families
 from tests.reference import self_attention as reference
@@ -113,17 +115,18 @@ def test_implementations_agree_in_value_and_gradient(group, shape, window_size, 
     assert_same(fast, plain)
 
 
-def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch):
-    """By memory: all scores at once need more of it than blocks do, where these are made small."""
-    monkeypatch.setitem(_global.SCORES_PER_STEP, "cpu", 2**12)
-    monkeypatch.setattr(_implementations, "MOST_REFERENCE_SCORES", 2 * 4**3 * 36**2)
-    few, many = ((6, 6), (6, 7))
-    for shape, expected in ((few, "reference"), (many, "blocked")):
-        auto, same, other = (
-            temporary_bytes(4, implementation, None, shape)
-            for implementation in ("auto", expected, {"reference": "blocked", "blocked": "reference"}[expected])
-        )
-        assert auto == same != other
+@pytest.mark.parametrize(
+    ("shape", "window_size", "expected"),
+    [((3, 4), None, "reference"), ((3, 5), None, "blocked"), ((1, 3), 3, "blocked")],
+)
+def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch, shape, window_size, expected):
+    monkeypatch.setattr(_implementations, "MOST_REFERENCE_SCORES", 2 * HEADS * 4**3 * 12**2)
+    group = cyclic_group(4)
+    query = jnp.zeros((2, *shape, 4, HEADS, FEATURES))
+    window = resolve_window(window_size, None, group=group, spatial_shape=shape)
+    encodings = (jnp.zeros((4, window.size, 3)), jnp.zeros((4, 4, 4, 2)))
+    arguments = (Operands(query, query, query, *encodings), window)
+    assert _implementations.choose("auto", *arguments) is _implementations.choose(expected, *arguments)
 
 
 @pytest.mark.parametrize("budget", [1, 2000, 10**9])

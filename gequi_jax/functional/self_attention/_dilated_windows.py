@@ -53,7 +53,8 @@ def attend(
     scores = jnp.einsum("bpahd,bpkhd->bpahk", query, keys)
     place = jnp.einsum("bpahd,jd->bpahj", query[..., : position_encoding.shape[-1]], position_encoding)
     last = query[..., features - scale_encoding.shape[-1] :]
-    by_scale = jnp.asarray(log_weights, scores.dtype) + jnp.einsum("bpahd,md->bpahm", last, scale_encoding)
+    by_scale = jnp.einsum("bpahd,md->bpahm", last, scale_encoding)
+    by_scale = by_scale + jnp.asarray(log_weights, scores.dtype).reshape(1, 1, 1, 1, -1)
     scores = scores + jnp.repeat(place, scales, axis=-1) + jnp.tile(by_scale, (1, 1, 1, 1, math.prod(window_shape)))
     inside = dilated_windows(jnp.ones((1, *spatial_shape), bool), window_shape, spacing)
     inside = jnp.repeat(inside.reshape(1, query.shape[1], 1, 1, -1), scales, axis=-1)
@@ -101,8 +102,8 @@ def _check_query_key_value(operands: DilatedOperands, dilations: DyadicDilations
     if query.ndim != dilations.dim + 3 + on_group or key.shape != query.shape or value.shape[:-1] != query.shape[:-1]:
         axes = f"[batch, *spatial, {'scale, ' if on_group else ''}heads, features]"
         raise ValueError(
-            f"query, key, value: expected three arrays {axes} with {dilations.dim} spatial axes, alike up to the features "
-            f"of the value; got shapes {query.shape}, {key.shape} and {value.shape}."
+            f"query, key, value: expected three arrays {axes} with {dilations.dim} spatial axes, of equal shape up to "
+            f"the features of the value; got shapes {query.shape}, {key.shape} and {value.shape}."
         )
     if on_group and query.shape[-3] != dilations.num_scales:
         raise ValueError(

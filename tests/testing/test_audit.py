@@ -220,7 +220,7 @@ def test_faults_that_sleep_in_equal_parameters_are_woken(shape, key):
 
 
 def test_parameters_that_differ_are_audited_as_they_are(key):
-    norm = nn.BatchNorm(FEATURES, rngs=nnx.Rngs(0))
+    norm = nn.BatchNorm(FEATURES, group=P4, rngs=nnx.Rngs(0))
     arrays = (norm.scale, norm.bias, norm.mean, norm.var)
     x = jax.random.normal(key, (2, 5, 5, 4, FEATURES))
 
@@ -241,7 +241,7 @@ def test_batch_norms_have_the_statistics_of_the_network_that_is_audited(key):
     """Of the input where they have none or the weights were scaled; a channel that does not vary keeps what it had."""
     x = jax.random.normal(key, (2, 5, 5, 4, 3))
     x = jnp.stack([2 * x[..., 0] + 1, 0.5 * x[..., 1] - 3, jnp.full_like(x[..., 2], 7)], axis=-1)
-    norm = nn.BatchNorm(3, rngs=nnx.Rngs(0))
+    norm = nn.BatchNorm(3, group=P4, rngs=nnx.Rngs(0))
 
     def audited(**options):
         copy = prepared(norm, x, **{"weight_scale": 1.0, "perturb": 0.1, "dtype": None, **options})

@@ -1,8 +1,10 @@
 """Equivariant operations as pure functions of arrays: no parameters, no state, no Flax."""
 
+from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding
+from gequi_jax.functional._pooling import Reduction as Reduction
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool
 from gequi_jax.functional._pooling import spatial_pool as spatial_pool

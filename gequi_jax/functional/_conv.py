@@ -33,7 +33,7 @@ def lifting_conv(
 
         [f * psi](x, h) = sum_c sum_y f_c(y) psi_c(h^-1 (y - x))
 
-    Equivariant: L_g on the input becomes L_g on the output, a moved grid with permuted poses.
+    Equivariant: L_g on the input becomes L_g on the output, a transformed grid with permuted poses.
 
     Args:
       x: images `[batch, *spatial, in_features]`.
@@ -78,7 +78,7 @@ def group_conv(
     allow_inequivariant: bool = False,
     precision: jax.lax.PrecisionLike = None,
 ) -> OutFeatureMap:
-    """Convolution on the group: a sum over the poses and positions of the input, seen from each output pose.
+    """Convolution on the group: a sum over the positions and poses of the input, relative to each output pose.
 
         [f * psi](x, h) = sum_c sum_m sum_y f_c(y, m) psi_c(h^-1 (y - x), h^-1 m)
 
@@ -142,7 +142,7 @@ def transformed_bank(
 
 
 def convolution_axes(dim: int) -> tuple[str, str, str]:
-    """The names of the axes, channels last, that `jax.lax.conv_general_dilated` asks for.
+    """The names of the axes, channels last, for `jax.lax.conv_general_dilated`.
 
     Raises:
       ValueError: if the dimension is not 1, 2 or 3.
@@ -163,8 +163,16 @@ def resolve_padding(
 ) -> list[tuple[int, int]]:
     """The zeros before and after each axis, checked to keep the sampled positions symmetric about the centre.
 
-    A stride s visits positions that are symmetric about the centre of the image only if it divides
-    `size + 2 padding - span`, with the span of the dilated window: otherwise a turned image is sampled elsewhere.
+    A stride s samples positions that are symmetric about the centre of the image only if it divides
+    `size + 2 padding - span`, with the span of the dilated window: otherwise a rotated image is sampled elsewhere.
+
+    Args:
+      spatial_shape: the sides of the grid.
+      window_shape: the sides of the kernel.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      allow_inequivariant: accept strides and padding that break the symmetry.
 
     Raises:
       ValueError: if the window does not fit, or the symmetry is broken and `allow_inequivariant` is not set.

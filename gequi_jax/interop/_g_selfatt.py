@@ -1,11 +1,11 @@
 """Arrays of the code published with Romero & Cordonnier (2021) into our layers and networks.
 
-What differs from the published code, and what becomes of it here:
+Differences from the published code:
 
-* It divides scores by the root of the layer's input channels, we by that of the features of a head: the weights of the
-  query are rescaled.
+* It divides scores by the root of the layer's input channels, this package by the root of the features of a head: the
+  weights of the query are rescaled.
 * Channel number `feature * heads + head` of a projection becomes the axes `[heads, features]`.
-* Its element v moves coordinates by M_v, where ours moves functions, and their coordinates by the inverse: v is our M_v^-1.
+* Its element v acts on coordinates by M_v; ours acts on functions, and so on coordinates by the inverse: v is our M_v^-1.
 * Its pose table is not invariant. A layer computes what the published one does only if it was built with
   `pose_index=gequi_jax.functional.published_pose`; `from_pytorch` does that. With another index of as many rows the
   arrays fit too, and the network is equivariant but another function, unless the group embedding is 0.
@@ -123,7 +123,7 @@ def _attention(
     window_size: int | None = None,
 ):
     """One attention layer; `window_size` is the published window where ours is smaller and holds all keys already."""
-    heads, features = layer.num_heads, layer.qkv_features
+    heads, features = layer.query.kernel.shape[-2:]
     # Ours divides by sqrt(features), theirs by sqrt(in_features).
     query_scale = np.sqrt(features / layer.in_features)
     for name, linear, scale in (

@@ -1,4 +1,4 @@
-"""The ways in which an array inside a network may transform, and which of them fits it best."""
+"""The ways in which an array inside a network may transform, and the one that fits it best."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

@@ -227,7 +227,7 @@ def test_errors_name_missing_spare_and_misshapen_arrays_and_change_nothing():
     for part in (
         "transformer.0.mlp.0.bias is missing",
         "transformer.2.mlp.3.weight has shape (16, 7, 1, 1, 1) where (16, 8) is needed",
-        "transformer.9.weight belongs to nothing",
+        "transformer.9.weight has no counterpart",
     ):
         assert part in str(error.value)
     after = jax.tree.map(np.asarray, nnx.state(model, nnx.Param))

@@ -53,7 +53,8 @@ def attend(
     scores = jnp.einsum("bpahd,bpkhd->bpahk", query, keys)
     place = jnp.einsum("bpahd,jd->bpahj", query[..., : position_encoding.shape[-1]], position_encoding)
     last = query[..., features - scale_encoding.shape[-1] :]
-    by_scale = jnp.asarray(log_weights, scores.dtype) + jnp.einsum("bpahd,md->bpahm", last, scale_encoding)
+    by_scale = jnp.einsum("bpahd,md->bpahm", last, scale_encoding)
+    by_scale = by_scale + jnp.asarray(log_weights, scores.dtype).reshape(1, 1, 1, 1, -1)
     scores = scores + jnp.repeat(place, scales, axis=-1) + jnp.tile(by_scale, (1, 1, 1, 1, math.prod(window_shape)))
     inside = dilated_windows(jnp.ones((1, *spatial_shape), bool), window_shape, spacing)
     inside = jnp.repeat(inside.reshape(1, query.shape[1], 1, 1, -1), scales, axis=-1)

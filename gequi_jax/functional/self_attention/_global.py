@@ -19,7 +19,7 @@ from gequi_jax.functional.self_attention._equation import attend_to_all
 from gequi_jax.functional.self_attention._operands import Operands
 
 # Scores in one step: on a CPU they should fit in the cache, an accelerator needs many to be busy.
-SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**26, "default": 2**28}
+SCORES_PER_STEP = {"cpu": 2**19, "default": 2**26}
 
 
 class Blocks(NamedTuple):

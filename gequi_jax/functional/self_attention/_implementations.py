@@ -15,9 +15,9 @@ from gequi_jax.functional.self_attention._windowed import attend_windowed
 
 Implementation = Literal["auto", "reference", "blocked"]
 
-# The number of scores up to which "auto" materialises all of them. Blocks save memory; for so few scores they save none
-# worth having, and cost time.
-MOST_REFERENCE_SCORES = 2**17
+# The number of scores up to which "auto" computes global attention all at once: as long as they stay in the cache of a CPU,
+# recomputing them in the backward pass costs more than it saves. Windowed attention is faster in blocks at every size.
+MOST_REFERENCE_SCORES = 3 * 2**19
 
 
 def choose(
@@ -35,15 +35,14 @@ def choose(
     """
     check_choice("implementation", implementation, get_args(Implementation))
     if implementation == "auto":
-        implementation = "reference" if _scores(operands, window) <= MOST_REFERENCE_SCORES else "blocked"
+        few = window.is_global and _scores(operands) <= MOST_REFERENCE_SCORES
+        implementation = "reference" if few else "blocked"
     if implementation == "reference":
         return reference_global if window.is_global else reference_windowed
     return attend_globally if window.is_global else attend_windowed
 
 
-def _scores(operands: Operands, window: Window) -> int:
-    """How many scores the plain form has: a number for each sample, head, output pose and pair of query and key."""
+def _scores(operands: Operands) -> int:
+    """The number of scores of global attention: one for each sample, head, output pose and pair of query and key."""
     batch, *spatial_shape, poses, heads, _ = operands.query.shape
-    positions = math.prod(spatial_shape)
-    keys = positions if window.is_global else window.size
-    return batch * heads * len(operands.position_encoding) * poses**2 * positions * keys
+    return batch * heads * len(operands.position_encoding) * poses**2 * math.prod(spatial_shape) ** 2

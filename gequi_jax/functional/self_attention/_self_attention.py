@@ -50,7 +50,7 @@ def lifting_self_attention(
       dropout_rate: the fraction of attention weights that is set to 0; the others grow to keep the expectation.
       dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
       implementation: "reference" computes all scores at once; "blocked" computes them in blocks and recomputes them in
-        the backward pass; "auto" chooses by the number of scores.
+        the backward pass; "auto" chooses "reference" for global attention with few scores, else "blocked".
 
     Returns:
       `[batch, *spatial, group, heads, features]`.
@@ -110,7 +110,7 @@ def group_self_attention(
         expectation.
       dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
       implementation: "reference" computes all scores at once; "blocked" computes them in blocks and recomputes them in
-        the backward pass; "auto" chooses by the number of scores.
+        the backward pass; "auto" chooses "reference" for global attention with few scores, else "blocked".
 
     Returns:
       `[batch, *spatial, group, heads, features]`.

@@ -9,7 +9,7 @@ from gequi_jax._typing import Array
 from gequi_jax.functional.self_attention._global import largest_divisor
 
 # Scores of one output pose in one step: on a CPU they should fit in the cache, an accelerator needs many to be busy.
-SCORES_PER_STEP = {"cpu": 2**19, "tpu": 2**25, "default": 2**27}
+SCORES_PER_STEP = {"cpu": 2**19, "default": 2**25}
 
 
 class Plan(NamedTuple):
@@ -30,10 +30,11 @@ class Plan(NamedTuple):
 
         XLA's CPU compiler would fuse a cheap stage into each stage that reads its result, and repeat it for every element
         that they read: a product over the features of a head once for every pose, and slices at traced positions inside
-        loops that are then not vectorised. A barrier keeps the stages apart.
+        loops that are then not vectorised. Barriers before and after a stage keep it apart.
         """
-        result = stage(*arrays, **sizes)
-        return jax.lax.optimization_barrier(result) if self.separate else result
+        if not self.separate:
+            return stage(*arrays, **sizes)
+        return jax.lax.optimization_barrier(stage(*jax.lax.optimization_barrier(arrays), **sizes))
 
 
 def plans(rows: int, heads: int, scores_per_row: int) -> dict[str, Plan]:

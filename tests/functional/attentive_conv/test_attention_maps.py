@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_refused():
     x = jnp.ones((1, 5, 5, 4, 3))
     with pytest.raises(ValueError, match=r"w1, w2: expected .* at least one hidden unit"):
         functional.input_channel_attention(x, jnp.ones((4, 3, 0)), jnp.ones((4, 0, 3)), group=group)
-    with pytest.raises(ValueError, match=r"odd sides; got \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"odd sides, .* got window \(4, 4\)"):
         functional.input_spatial_attention(x, jnp.ones((4, 4, 4, 2)), group=group)
     with pytest.raises(ValueError, match=r"kernel: expected \[\*window, in_poses, statistics\]"):
         functional.input_spatial_attention(x, jnp.ones((3, 3, 2, 2)), group=group)

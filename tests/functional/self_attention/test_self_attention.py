@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gequi_jax import actions, functional
-from gequi_jax.functional.self_attention import _global, _windowed_plan
+from gequi_jax.functional.self_attention import _global, _implementations, _windowed_plan
 from gequi_jax.groups import cyclic_group, dihedral_group, trivial_group
 from tests import families
 from tests.reference import self_attention as reference
@@ -108,6 +108,19 @@ def test_implementations_agree_in_value_and_gradient(group, shape, window_size, 
     options = dict(group=group, window_size=window_size, dropout_rate=dropout_rate, dropout_key=jax.random.key(5))
     plain, fast = (attend_with_gradients(arrays, implementation=name, **options) for name in IMPLEMENTATIONS)
     assert_same(fast, plain)
+
+
+def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch):
+    """By memory: all scores at once need more of it than blocks do, where these are made small."""
+    monkeypatch.setitem(_global.SCORES_PER_STEP, "cpu", 2**12)
+    monkeypatch.setattr(_implementations, "MOST_REFERENCE_SCORES", 2 * 4**3 * 36**2)
+    few, many = ((6, 6), (6, 7))
+    for shape, expected in ((few, "reference"), (many, "blocked")):
+        auto, same, other = (
+            temporary_bytes(4, implementation, None, shape)
+            for implementation in ("auto", expected, {"reference": "blocked", "blocked": "reference"}[expected])
+        )
+        assert auto == same != other
 
 
 @pytest.mark.parametrize("budget", [1, 2000, 10**9])

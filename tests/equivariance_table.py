@@ -79,7 +79,7 @@ def _pre_norm_block(group, rngs, param_dtype):
 
 def _dilation_layer(constructor, **options):
     def build(dilations: DyadicDilations, rngs: nnx.Rngs, param_dtype):
-        return constructor(3, 4, dilations=dilations, num_heads=2, param_dtype=param_dtype, rngs=rngs, **options)
+        return constructor(3, 16, dilations=dilations, num_heads=2, param_dtype=param_dtype, rngs=rngs, **options)
 
     return build
 

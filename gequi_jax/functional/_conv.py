@@ -131,14 +131,16 @@ def transformed_bank(
         different sides and `allow_inequivariant` is not set.
     """
     window_shape = kernel.shape[: group.dim]
-    if not allow_inequivariant and len(window_shape) == group.dim:
-        check_shape_is_symmetric("kernel", window_shape, group)
     if window_mask is None:
-        return transform(kernel, group=group)
-    mask = resolve_window_mask(window_mask, window_shape)
-    mask = mask.reshape(*window_shape, *(1,) * (kernel.ndim - group.dim))
-    # Masked once more after the action: interpolation reaches a little beyond the mask.
-    return jnp.where(mask[None], transform(jnp.where(mask, kernel, 0), group=group), 0)
+        bank = transform(kernel, group=group)
+    else:
+        mask = resolve_window_mask(window_mask, window_shape)
+        mask = mask.reshape(*window_shape, *(1,) * (kernel.ndim - group.dim))
+        # Masked once more after the action: interpolation reaches a little beyond the mask.
+        bank = jnp.where(mask[None], transform(jnp.where(mask, kernel, 0), group=group), 0)
+    if not allow_inequivariant:
+        check_shape_is_symmetric("kernel", window_shape, group)
+    return bank
 
 
 def convolution_axes(dim: int) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The one file that knows about platforms: how to choose a plan for a CPU, a TPU or a GPU.
+"""The choice of a plan by platform: the only file that depends on where a computation runs.
 
 JAX traces a function before it is known where the computation will run: an array may live on a device other than the
 default one, and a program may be exported for another platform. A plan, such as the size of a block, is therefore chosen

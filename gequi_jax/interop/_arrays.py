@@ -17,7 +17,7 @@ class ArrayReader:
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         self._unread = dict(arrays)
         self._problems: list[str] = []
-        self._writes: list[tuple[nnx.Param, np.ndarray]] = []
+        self._writes: list[tuple[nnx.Variable, np.ndarray]] = []
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
         """A required array; trailing axes of size 1, such as those of a 1x1 convolution, are removed."""
@@ -48,10 +48,12 @@ class ArrayReader:
         """An optional array that holds no information, which is ignored."""
         self._unread.pop(name, None)
 
-    def set(self, param: nnx.Param, value: np.ndarray | None):
+    def set(self, param: nnx.Variable | None, value: np.ndarray | None):
         """Schedules a value for a parameter; None stands for an array that did not fit."""
         if value is None:
             return
+        if param is None:
+            raise AssertionError("an array was paired with a parameter that the layer does not have")
         if value.shape != param.shape:
             raise AssertionError(f"a parameter of shape {param.shape} was paired with an array of shape {value.shape}")
         self._writes.append((param, value))

@@ -100,7 +100,7 @@ def assert_attention_equivariant(
 
 
 def _as_list(maps: Array | Sequence[Array]) -> list[Array]:
-    return list(maps) if isinstance(maps, tuple | list) else [maps]
+    return list(maps) if isinstance(maps, tuple | list) else [jnp.asarray(maps)]
 
 
 def _transformed(element: int, one_map: Array, group: FiniteGroup, pose_axes: Sequence[int]) -> Array:
@@ -112,8 +112,8 @@ def _transformed(element: int, one_map: Array, group: FiniteGroup, pose_axes: Se
                 f"shape {one_map.shape} has {one_map.shape[axis]}."
             )
         if one_map.shape[axis] == group.order:
-            one_map = act_on_poses(element, one_map, group=group, axis=axis)
+            one_map = jnp.asarray(act_on_poses(element, one_map, group=group, axis=axis))
     spatial_shape = one_map.shape[1 : 1 + group.dim]
     merged = one_map.reshape(one_map.shape[0], *spatial_shape, -1)
-    moved = act_on_grid(element, merged, group=group)
+    moved = jnp.asarray(act_on_grid(element, merged, group=group))
     return moved.reshape(*moved.shape[:-1], *one_map.shape[1 + group.dim :])

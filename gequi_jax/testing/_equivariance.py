@@ -53,11 +53,11 @@ def equivariance_errors(
     """
     check_spaces(input, output)
     # Transformed by NumPy: a program for each element would compile for much longer than it runs.
-    x, y = np.asarray(x), np.asarray(fn(x))
+    image, y = np.asarray(x), np.asarray(fn(x))
     errors = []
     for element in range(group.order) if elements is None else elements:
         expected = ACTIONS[output](element, y, group=group)
-        got = fn(jnp.asarray(ACTIONS[input](element, x, group=group)))
+        got = fn(jnp.asarray(ACTIONS[input](element, image, group=group)))
         if jnp.shape(got) != jnp.shape(expected):
             raise ValueError(
                 f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it "

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 
@@ -20,21 +21,21 @@ class Interpretation:
     """
 
     fits: Callable[[tuple[int, ...], FiniteGroup], bool]
-    act: Callable[[int, jax.Array, FiniteGroup], jax.Array]
+    act: Callable[[int, Any, FiniteGroup], Any]
 
 
-def _act_on_feature_map(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+def _act_on_feature_map(element: int, y: Any, group: FiniteGroup) -> Any:
     flat = y.reshape(*y.shape[: 2 + group.dim], -1)
     moved = act_on_feature_map(element, flat, group=group)
     return moved.reshape(*moved.shape[:-1], *y.shape[2 + group.dim :])
 
 
-def _act_on_merged(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+def _act_on_merged(element: int, y: Any, group: FiniteGroup) -> Any:
     moved = act_on_feature_map(element, y.reshape(*y.shape[:-1], group.order, -1), group=group)
     return moved.reshape(*moved.shape[:-2], -1)
 
 
-def _act_on_grid(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+def _act_on_grid(element: int, y: Any, group: FiniteGroup) -> Any:
     moved = act_on_grid(element, y.reshape(*y.shape[: 1 + group.dim], -1), group=group)
     return moved.reshape(*moved.shape[:-1], *y.shape[1 + group.dim :])
 

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import core
 
 
 @dataclasses.dataclass
@@ -99,7 +100,7 @@ class _Recorder:
                 self._running.discard(id(module))
             inputs = [leaf for leaf in jax.tree.leaves((args, kwargs)) if isinstance(leaf, jax.Array)]
             # A module that runs under vmap or jit, such as a positional encoding, has no concrete value to record.
-            if isinstance(output, jax.Array) and not any(isinstance(a, jax.core.Tracer) for a in [*inputs, output]):
+            if isinstance(output, jax.Array) and not any(isinstance(a, core.Tracer) for a in [*inputs, output]):
                 self.calls.append(Call(self._paths[id(module)], module, inputs, output, position))
             return output
 

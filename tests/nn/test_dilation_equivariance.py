@@ -56,6 +56,6 @@ def test_a_layer_that_weighs_positions_fails(row):
 def test_the_printed_weights_fail():
     def build(dilations, rngs, param_dtype):
         options = {"num_heads": 2, "haar_weights": "printed", "param_dtype": param_dtype, "rngs": rngs}
-        return GroupDilationSelfAttention(3, 4, dilations=dilations, scale_window=2, **options)
+        return GroupDilationSelfAttention(3, 16, dilations=dilations, scale_window=2, **options)
 
     assert scale_error(DilationRow("printed", build, "scales", 2), "float32") > 1e-2

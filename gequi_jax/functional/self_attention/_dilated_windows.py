@@ -102,8 +102,8 @@ def _check_query_key_value(operands: DilatedOperands, dilations: DyadicDilations
     if query.ndim != dilations.dim + 3 + on_group or key.shape != query.shape or value.shape[:-1] != query.shape[:-1]:
         axes = f"[batch, *spatial, {'scale, ' if on_group else ''}heads, features]"
         raise ValueError(
-            f"query, key, value: expected three arrays {axes} with {dilations.dim} spatial axes, alike up to the features "
-            f"of the value; got shapes {query.shape}, {key.shape} and {value.shape}."
+            f"query, key, value: expected three arrays {axes} with {dilations.dim} spatial axes, of equal shape up to "
+            f"the features of the value; got shapes {query.shape}, {key.shape} and {value.shape}."
         )
     if on_group and query.shape[-3] != dilations.num_scales:
         raise ValueError(

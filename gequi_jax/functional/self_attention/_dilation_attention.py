@@ -55,8 +55,8 @@ def lifting_dilation_attention(
     no_scales = jnp.zeros((1, 0), query.dtype)
     operands = DilatedOperands(query, key, value, position_encoding, no_scales)
     check_dilated(operands, dilations, window_size, haar_weights, HAAR_WEIGHTS, on_group=False)
-    with_scale_axis = (array[..., None, :, :] for array in (scaled(query, scale), key, value))
-    operands = DilatedOperands(*with_scale_axis, position_encoding, no_scales)
+    query, key, value = (array[..., None, :, :] for array in (scaled(query, scale), key, value))
+    operands = DilatedOperands(query, key, value, position_encoding, no_scales)
     factors = dilations.lifting_weights if haar_weights == "printed" else np.ones(dilations.num_scales)
     outputs = [
         factor * attend(operands, np.zeros(1), window_shape=(window_size,) * dilations.dim, spacing=int(h))
@@ -118,8 +118,9 @@ def group_dilation_attention(
     for index, (h, factor) in enumerate(zip(dilations.scales, factors.tolist(), strict=True)):
         larger = slice(index, index + scale_encoding.shape[0])
         log_weights = np.log(measure[larger] / measure[index])
-        arrays = (array[..., larger, :, :] for array in operands[:3])
-        at_scale = DilatedOperands(*arrays, position_encoding, scale_encoding[: log_weights.size])
+        query_at, key_at, value_at = (array[..., larger, :, :] for array in operands[:3])
+        encodings = (position_encoding, scale_encoding[: log_weights.size])
+        at_scale = DilatedOperands(query_at, key_at, value_at, *encodings)
         out = attend(at_scale, log_weights, window_shape=(window_size,) * dilations.dim, spacing=int(h))
         outputs.append(factor * out)
     return jnp.stack(outputs, axis=-3)

@@ -46,7 +46,7 @@ class Dropout:
 
 
 def resolve_dropout(dropout_rate: float, dropout_key: Array | None) -> Dropout:
-    """The dropout that the arguments of a layer ask for.
+    """The dropout of the arguments of a layer.
 
     Raises:
       ValueError: if the rate is not in [0, 1), or the key is missing where the rate is above 0.

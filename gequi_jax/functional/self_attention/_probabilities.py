@@ -153,4 +153,4 @@ def _offsets(
     steps = np.moveaxis(np.indices(spatial_shape), 0, -1).reshape(-1, len(position)) - position + sides // 2
     inside = ((steps >= 0) & (steps < sides)).all(axis=-1)
     offsets = np.ravel_multi_index(tuple(np.where(inside[:, None], steps, 0).T), window.shape)
-    return offsets, inside & window.mask[offsets]
+    return np.asarray(offsets), inside & window.mask[offsets]

@@ -41,7 +41,7 @@ def reference_windowed(operands: Operands, window: Window, dropout: Dropout) -> 
         out = attend(sample, valid, drop)
         return out.reshape(*spatial_shape, *out.shape[1:])
 
-    return jax.vmap(attend_sample)(*operands[:3], keys)
+    return jax.vmap(attend_sample)(operands.query, operands.key, operands.value, keys)
 
 
 def reference_global(operands: Operands, window: Window, dropout: Dropout) -> Array:
@@ -54,8 +54,8 @@ def reference_global(operands: Operands, window: Window, dropout: Dropout) -> Ar
         sample = operands._replace(query=query, key=key, value=value)
         return attend_to_all(jnp.asarray(offsets), sample, jnp.asarray(window.mask), dropout, keys)
 
-    flat = (x.reshape(batch, -1, *x.shape[-3:]) for x in operands[:3])
-    out = jax.vmap(attend_sample)(*flat, keys)
+    query, key, value = (x.reshape(batch, -1, *x.shape[-3:]) for x in operands[:3])
+    out = jax.vmap(attend_sample)(query, key, value, keys)
     return out.reshape(batch, *spatial_shape, *out.shape[2:])
 
 

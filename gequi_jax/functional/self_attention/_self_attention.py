@@ -64,9 +64,9 @@ def lifting_self_attention(
     for array in (query, key, value):
         check_spatial_axes(array, group, other_axes=("batch", "heads", "features"))
     window = resolve_window(window_size, window_mask, group=group, spatial_shape=query.shape[1 : 1 + group.dim])
-    arrays = (array[..., None, :, :] for array in (query, key, value))
+    query, key, value = (array[..., None, :, :] for array in (query, key, value))
     pose_encoding = jnp.zeros((group.order, 1, 1, 0), query.dtype)
-    operands = checked_operands(*arrays, position_encoding, pose_encoding, window=window, scale=scale)
+    operands = checked_operands(query, key, value, position_encoding, pose_encoding, window=window, scale=scale)
     return choose(implementation, operands, window)(operands, window, resolve_dropout(dropout_rate, dropout_key))
 
 

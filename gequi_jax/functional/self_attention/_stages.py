@@ -25,7 +25,7 @@ def windows(x: Array, *, window_shape: tuple[int, ...]) -> Array:
     """The windows `[k, d, p]` of an array `[m, d, *padded]` whose spatial axes are padded by the window's radii."""
     dim = len(window_shape)
     for axis, side in enumerate(window_shape):
-        # Each axis by itself, so that dim * side slices serve side^dim offsets; the window's axes collect in front.
+        # One axis at a time: dim * side slices make side^dim offsets. The axes of the window come first.
         spatial_axis = x.ndim - dim + axis
         length = x.shape[spatial_axis] - side + 1
         slices = [jax.lax.slice_in_dim(x, start, start + length, axis=spatial_axis) for start in range(side)]

@@ -2,13 +2,29 @@
 
 import numpy as np
 
-from gequi_jax.groups import FiniteGroup, cyclic_group, dihedral_group, mirror_group, trivial_group
+from gequi_jax.groups import (
+    FiniteGroup,
+    cyclic_group,
+    dihedral_group,
+    icosahedral_group,
+    mirror_group,
+    trivial_group,
+)
 
 KLEIN = FiniteGroup([np.diag([a, b]) for a in (1, -1) for b in (1, -1)], name="Klein four-group")
 # The symmetries of the square, in an order in which neither the identity comes first nor the rotations are together.
 SHUFFLED_SQUARE = FiniteGroup(dihedral_group(4).matrices[[5, 2, 7, 0, 3, 6, 1, 4]], name="shuffled D_4")
 HALF_TURN_1D = FiniteGroup([[[1.0]], [[-1.0]]], name="reflections of the line")
 QUARTER_TURNS_3D = FiniteGroup.generate([[[0, -1, 0], [1, 0, 0], [0, 0, 1]]], name="quarter turns about an axis")
+# The quaternions 1, i, j, k and their negatives, by left multiplication: a group with a quaternionic representation.
+QUATERNIONS = FiniteGroup.generate(
+    [
+        [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]],
+        [[0, 0, -1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, -1, 0, 0]],
+    ],
+    name="quaternion group",
+)
+ICOSAHEDRAL = icosahedral_group()
 
 PLANAR = [
     trivial_group(),

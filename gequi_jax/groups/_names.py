@@ -51,7 +51,9 @@ def group_by_name(name: str, *, dim: int | None = None) -> FiniteGroup:
         raise ValueError(f"dim: expected 1, 2 or 3; got {dim!r}.")
     if isinstance(name, str) and name in _POLYHEDRAL:
         if dim not in (None, 3):
-            raise ValueError(f"group name: expected the name of a group in dimension {dim}; got {name!r}, of dimension 3.")
+            raise ValueError(
+                f"group name: expected the name of a group in dimension {dim}; got {name!r}, of dimension 3."
+            )
         return _POLYHEDRAL[name]()
     if dim == 1:
         return _linear(name)

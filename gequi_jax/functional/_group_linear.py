@@ -1,0 +1,140 @@
+"""Equivariant linear maps of the poses, block-diagonal in the group Fourier basis."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gequi_jax._checks import check_group, check_group_axis
+from gequi_jax._typing import Array, Float
+from gequi_jax.groups import FiniteGroup, FourierBlock, fourier_blocks
+
+# A transform of at most this many nonzero coefficients is written out as sums, which XLA fuses; others are products.
+_MAX_SUMMED_COEFFICIENTS = 512
+
+
+def group_linear(
+    x: Float[Array, "*batch group in_features"],
+    kernel: Float[Array, "group in_features out_features"],
+    *,
+    group: FiniteGroup,
+    precision: jax.lax.PrecisionLike = None,
+) -> Float[Array, "*batch group out_features"]:
+    """A linear map of all poses and channels that commutes with the group: a convolution over the group axis.
+
+        y(h) = sum_m W(h^-1 m)^T x(m)
+
+    Equivariant: (L_g x)(h) = x(g^-1 h) becomes (L_g y)(h). It equals `group_conv` with a window of one position. In the
+    group Fourier basis the map is block-diagonal, so it takes sum_rho dim_rho^3 / endomorphism_dim_rho products of
+    channels, in place of |H|^2: 12 in place of 64 for D_4, 64 in place of 576 for the rotations of the cube.
+
+    Args:
+      x: functions of the pose, `[..., group, in_features]`, such as feature maps.
+      kernel: W, `[group, in_features, out_features]`.
+      group: the group H.
+      precision: as in `jax.lax.dot_general`.
+
+    Returns:
+      `[..., group, out_features]`.
+
+    Raises:
+      ValueError: if shapes do not fit.
+    """
+    _check_shapes(x, kernel, group)
+    blocks = fourier_blocks(group)
+    inputs = _analysis(x.reshape(-1, *x.shape[-2:]), blocks)
+    matrices = _block_matrices(kernel, blocks)
+    outputs = [jnp.matmul(rows, matrix, precision=precision) for rows, matrix in zip(inputs, matrices, strict=True)]
+    return _synthesis(outputs, blocks).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _check_shapes(x: Array, kernel: Array, group: FiniteGroup) -> None:
+    check_group(group)
+    if kernel.ndim != 3 or kernel.shape[0] != group.order:
+        raise ValueError(
+            f"kernel: expected [group, in_features, out_features] with a group axis of size {group.order} for "
+            f"{group.name}; got shape {kernel.shape}."
+        )
+    if x.ndim < 2:
+        raise ValueError(f"input: expected an array [..., group, in_features]; got shape {x.shape}.")
+    check_group_axis(x, group, axis=-2)
+    if x.shape[-1] != kernel.shape[1]:
+        raise ValueError(
+            f"kernel: expected in_features {x.shape[-1]}, the channels of the input; got a kernel of shape {kernel.shape}."
+        )
+
+
+def _block_matrices(kernel: Array, blocks: Sequence[FourierBlock]) -> list[Array]:
+    """The matrix `[features * in_features, features * out_features]` of each block."""
+    order, in_features, out_features = kernel.shape
+    coefficients = np.concatenate([block.kernel.reshape(order, -1) for block in blocks], axis=1)
+    transformed = jnp.tensordot(
+        jnp.asarray(coefficients.T, kernel.dtype), kernel.reshape(order, -1), 1, precision="highest"
+    )
+    sizes = [block.kernel.shape[1] for block in blocks]
+    parts = jax.lax.split(transformed, [size**2 for size in sizes], axis=0)
+    matrices = []
+    for size, part in zip(sizes, parts, strict=True):
+        by_feature = part.reshape(size, size, in_features, out_features).transpose(0, 2, 1, 3)
+        matrices.append(by_feature.reshape(size * in_features, size * out_features))
+    return matrices
+
+
+def _analysis(tokens: Array, blocks: Sequence[FourierBlock]) -> list[Array]:
+    """The Fourier coefficients, for each block `[token * rows, features * channels]`."""
+    if not _is_summed(blocks):
+        products = [_product("iqh,thc->tiqc", block.analysis, tokens) for block in blocks]
+        return [product.reshape(-1, product.shape[2] * product.shape[3]) for product in products]
+    poses = _unstacked(tokens, axis=1)
+    inputs = []
+    for block in blocks:
+        rows = [jnp.concatenate([_combination(feature, poses) for feature in row], axis=1) for row in block.analysis]
+        inputs.append(jnp.stack(rows, axis=1).reshape(-1, rows[0].shape[1]))
+    return inputs
+
+
+def _synthesis(outputs: Sequence[Array], blocks: Sequence[FourierBlock]) -> Array:
+    """The functions of the pose `[token, group, channels]` from their coefficients."""
+    shapes = [block.analysis.shape[:2] for block in blocks]
+    separate = [
+        y.reshape(-1, rows, features, y.shape[1] // features)
+        for y, (rows, features) in zip(outputs, shapes, strict=True)
+    ]
+    if not _is_summed(blocks):
+        products = [_product("iqh,tiqc->thc", block.analysis, y) for block, y in zip(blocks, separate, strict=True)]
+        return functools.reduce(jnp.add, products)
+    coefficients = [y for block in separate for row in _unstacked(block, axis=1) for y in _unstacked(row, axis=1)]
+    matrix = np.concatenate([block.analysis.reshape(-1, block.analysis.shape[-1]) for block in blocks])
+    return jnp.stack([_combination(column, coefficients) for column in matrix.T], axis=1)
+
+
+def _unstacked(x: Array, *, axis: int) -> list[Array]:
+    # A split has a concatenation for its transpose, where indexing has sums of padded arrays.
+    return [jnp.squeeze(part, axis) for part in jax.lax.split(x, (1,) * x.shape[axis], axis=axis)]
+
+
+def _is_summed(blocks: Sequence[FourierBlock]) -> bool:
+    return sum(np.count_nonzero(block.analysis) for block in blocks) <= _MAX_SUMMED_COEFFICIENTS
+
+
+def _product(subscripts: str, coefficients: np.ndarray, x: Array) -> Array:
+    return jnp.einsum(subscripts, jnp.asarray(coefficients, x.dtype), x, precision="highest")
+
+
+def _combination(coefficients: np.ndarray, arrays: Sequence[Array]) -> Array:
+    """A linear combination that multiplies once for each size of coefficient: most are 0, 1 or -1."""
+    sizes = np.abs(coefficients)
+    total = None
+    for size in np.unique(np.round(sizes[sizes > 0], 12)):
+        part = None
+        for index in np.flatnonzero(np.abs(sizes - size) < 1e-11):
+            positive = coefficients[index] > 0
+            if part is None:
+                part = arrays[index] if positive else -arrays[index]
+            else:
+                part = part + arrays[index] if positive else part - arrays[index]
+        part = part if size == 1 else part * float(size)
+        total = part if total is None else total + part
+    return total

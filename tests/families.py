@@ -24,6 +24,17 @@ QUATERNIONS = FiniteGroup.generate(
     ],
     name="quaternion group",
 )
+# Larger groups whose representations hold several runs of complex and quaternionic coordinates.
+WREATH = FiniteGroup.generate(
+    [
+        np.kron(np.diag([1.0, 0, 0]), cyclic_group(3).matrices[1]) + np.kron(np.diag([0, 1.0, 1]), np.eye(2)),
+        np.kron(np.eye(3)[[1, 2, 0]], np.eye(2)),
+    ],
+    name="wreath product of C_3 and C_3",
+)
+QUATERNIONS_AND_TRIANGLE = FiniteGroup(
+    [np.kron(a, b) for a in dihedral_group(3).matrices for b in QUATERNIONS.matrices], name="quaternion group times D_3"
+)
 ICOSAHEDRAL = icosahedral_group()
 
 PLANAR = [

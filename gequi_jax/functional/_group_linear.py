@@ -1,6 +1,5 @@
 """Equivariant linear maps of the poses, block-diagonal in the group Fourier basis."""
 
-import functools
 from collections.abc import Sequence
 
 import jax
@@ -11,7 +10,8 @@ from gequi_jax._checks import check_group, check_group_axis
 from gequi_jax._typing import Array, Float
 from gequi_jax.groups import FiniteGroup, FourierBlock, fourier_blocks
 
-# A transform of at most this many nonzero coefficients is written out as sums, which XLA fuses; others are products.
+# A transform of at most this many nonzero coefficients is written out as sums: they are fused with the copies that the
+# products need and run up to twice as fast, but take longer to compile. Others are products with a small matrix.
 _MAX_SUMMED_COEFFICIENTS = 512
 
 
@@ -84,39 +84,45 @@ def _block_matrices(kernel: Array, blocks: Sequence[FourierBlock]) -> list[Array
 
 def _analysis(tokens: Array, blocks: Sequence[FourierBlock]) -> list[Array]:
     """The Fourier coefficients, for each block `[token * rows, features * channels]`."""
-    if not _is_summed(blocks):
-        products = [_product("iqh,thc->tiqc", block.analysis, tokens) for block in blocks]
-        return [product.reshape(-1, product.shape[2] * product.shape[3]) for product in products]
-    poses = _unstacked(tokens, axis=1)
-    inputs = []
-    for block in blocks:
-        rows = [jnp.concatenate([_combination(feature, poses) for feature in row], axis=1) for row in block.analysis]
-        inputs.append(jnp.stack(rows, axis=1).reshape(-1, rows[0].shape[1]))
-    return inputs
+    matrix = _analysis_matrix(blocks)
+    if _is_summed(matrix):
+        poses = _unstacked(tokens, axis=1)
+        coefficients = jnp.stack([_combination(row, poses) for row in matrix], axis=1)
+    else:
+        coefficients = _product("ph,thc->tpc", matrix, tokens)
+    parts = jax.lax.split(coefficients, [_num_coefficients(block) for block in blocks], axis=1)
+    sizes = [block.analysis.shape[1] * tokens.shape[2] for block in blocks]
+    return [part.reshape(-1, size) for part, size in zip(parts, sizes, strict=True)]
 
 
 def _synthesis(outputs: Sequence[Array], blocks: Sequence[FourierBlock]) -> Array:
     """The functions of the pose `[token, group, channels]` from their coefficients."""
-    shapes = [block.analysis.shape[:2] for block in blocks]
-    separate = [
-        y.reshape(-1, rows, features, y.shape[1] // features)
-        for y, (rows, features) in zip(outputs, shapes, strict=True)
+    matrix = _analysis_matrix(blocks)
+    parts = [
+        y.reshape(-1, _num_coefficients(block), y.shape[1] // block.analysis.shape[1])
+        for y, block in zip(outputs, blocks, strict=True)
     ]
-    if not _is_summed(blocks):
-        products = [_product("iqh,tiqc->thc", block.analysis, y) for block, y in zip(blocks, separate, strict=True)]
-        return functools.reduce(jnp.add, products)
-    coefficients = [y for block in separate for row in _unstacked(block, axis=1) for y in _unstacked(row, axis=1)]
-    matrix = np.concatenate([block.analysis.reshape(-1, block.analysis.shape[-1]) for block in blocks])
+    if not _is_summed(matrix):
+        return _product("ph,tpc->thc", matrix, jnp.concatenate(parts, axis=1))
+    coefficients = [coefficient for part in parts for coefficient in _unstacked(part, axis=1)]
     return jnp.stack([_combination(column, coefficients) for column in matrix.T], axis=1)
+
+
+def _analysis_matrix(blocks: Sequence[FourierBlock]) -> np.ndarray:
+    return np.concatenate([block.analysis.reshape(-1, block.analysis.shape[-1]) for block in blocks])
+
+
+def _num_coefficients(block: FourierBlock) -> int:
+    return block.analysis.shape[0] * block.analysis.shape[1]
+
+
+def _is_summed(matrix: np.ndarray) -> bool:
+    return np.count_nonzero(matrix) <= _MAX_SUMMED_COEFFICIENTS
 
 
 def _unstacked(x: Array, *, axis: int) -> list[Array]:
     # A split has a concatenation for its transpose, where indexing has sums of padded arrays.
     return [jnp.squeeze(part, axis) for part in jax.lax.split(x, (1,) * x.shape[axis], axis=axis)]
-
-
-def _is_summed(blocks: Sequence[FourierBlock]) -> bool:
-    return sum(np.count_nonzero(block.analysis) for block in blocks) <= _MAX_SUMMED_COEFFICIENTS
 
 
 def _product(subscripts: str, coefficients: np.ndarray, x: Array) -> Array:

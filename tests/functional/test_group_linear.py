@@ -12,7 +12,7 @@ from tests.reference import group_linear as reference
 
 # All types of irreducible representations; the icosahedral group is transformed by products, the others by sums.
 GROUPS = [*families.PLANAR, families.HALF_TURN_1D, cyclic_group(5), dihedral_group(3), tetrahedral_group()]
-GROUPS += [octahedral_group(), families.QUATERNIONS, families.ICOSAHEDRAL]
+GROUPS += [octahedral_group(), families.QUATERNIONS, families.QUATERNIONS_AND_TRIANGLE, families.ICOSAHEDRAL]
 
 
 def arrays(group, in_features=2, out_features=3, dtype="float64"):

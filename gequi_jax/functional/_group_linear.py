@@ -1,5 +1,7 @@
 """Equivariant linear maps of the poses, block-diagonal in the group Fourier basis."""
 
+import functools
+import operator
 from collections.abc import Sequence
 
 import jax
@@ -117,7 +119,7 @@ def _num_coefficients(block: FourierBlock) -> int:
 
 
 def _is_summed(matrix: np.ndarray) -> bool:
-    return np.count_nonzero(matrix) <= _MAX_SUMMED_COEFFICIENTS
+    return int(np.count_nonzero(matrix)) <= _MAX_SUMMED_COEFFICIENTS
 
 
 def _unstacked(x: Array, *, axis: int) -> list[Array]:
@@ -132,15 +134,11 @@ def _product(subscripts: str, coefficients: np.ndarray, x: Array) -> Array:
 def _combination(coefficients: np.ndarray, arrays: Sequence[Array]) -> Array:
     """A linear combination that multiplies once for each size of coefficient: most are 0, 1 or -1."""
     sizes = np.abs(coefficients)
-    total = None
-    for size in np.unique(np.round(sizes[sizes > 0], 12)):
-        part = None
-        for index in np.flatnonzero(np.abs(sizes - size) < 1e-11):
-            positive = coefficients[index] > 0
-            if part is None:
-                part = arrays[index] if positive else -arrays[index]
-            else:
-                part = part + arrays[index] if positive else part - arrays[index]
-        part = part if size == 1 else part * float(size)
-        total = part if total is None else total + part
-    return total
+    parts = []
+    for size in np.unique(np.round(sizes[sizes > 0], 12)).tolist():
+        first, *rest = np.flatnonzero(np.abs(sizes - size) < 1e-11).tolist()
+        part = arrays[first] if coefficients[first] > 0 else -arrays[first]
+        for index in rest:
+            part = part + arrays[index] if coefficients[index] > 0 else part - arrays[index]
+        parts.append(part if size == 1 else part * size)
+    return functools.reduce(operator.add, parts)

@@ -17,6 +17,7 @@ from gequi_jax.groups._polyhedral import icosahedral_group as icosahedral_group
 from gequi_jax.groups._polyhedral import in_plane as in_plane
 from gequi_jax.groups._polyhedral import octahedral_group as octahedral_group
 from gequi_jax.groups._polyhedral import tetrahedral_group as tetrahedral_group
+from gequi_jax.groups._rotations_and_mirrors import rotations_and_mirrors as rotations_and_mirrors
 from gequi_jax.groups._subgroups import left_cosets as left_cosets
 from gequi_jax.groups._subgroups import right_cosets as right_cosets
 from gequi_jax.groups._subgroups import subgroup_elements as subgroup_elements

@@ -174,7 +174,7 @@ def _rebuild(matrices: np.ndarray, name: str) -> FiniteGroup:
     return FiniteGroup(matrices, name=name)
 
 
-def _checked_matrices(matrices: ArrayLike) -> Float[np.ndarray, "order dim dim"]:
+def _checked_matrices(matrices: ArrayLike | list[ArrayLike]) -> Float[np.ndarray, "order dim dim"]:
     try:
         array = np.asarray(matrices, dtype=np.float64)
     except (TypeError, ValueError) as error:

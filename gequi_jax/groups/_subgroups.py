@@ -122,7 +122,7 @@ def conjugacy_classes_of_subgroups(group: FiniteGroup) -> tuple[FiniteGroup, ...
     chosen member of each class, so only those are extended.
     """
     generators = _cyclic_subgroups(group)
-    found = [(group.identity,)]
+    found: list[tuple[int, ...]] = [(group.identity,)]
     known = set(found)
     for base in found:  # grows while it is read
         for cyclic in generators:

@@ -109,6 +109,42 @@ class FiniteGroup:
         """The dimension d of the space that the group acts on."""
         return self.matrices.shape[1]
 
+    def subgroup(self, elements: Iterable[int], *, name: str | None = None) -> "FiniteGroup":
+        """The subgroup of the given elements, in the given order.
+
+        `gequi_jax.groups.subgroup_elements` maps its elements back to those of this group.
+
+        Args:
+          elements: indices into this group.
+          name: what printed messages call the subgroup.
+
+        Raises:
+          ValueError: if the indices are not distinct elements, or not closed under the product; the message names the
+            product that is missing.
+
+        Example:
+          >>> from gequi_jax.groups import cyclic_group
+          >>> cyclic_group(8).subgroup([0, 2, 4, 6]) == cyclic_group(4)
+          True
+        """
+        from gequi_jax.groups._subgroups import make_subgroup
+
+        return make_subgroup(self, elements, name)
+
+    def subgroups(self) -> tuple["FiniteGroup", ...]:
+        """One subgroup of each conjugacy class, from the trivial group to the whole group, by order.
+
+        Of each class it is the one whose sorted indices come first.
+
+        Example:
+          >>> from gequi_jax.groups import dihedral_group
+          >>> [subgroup.order for subgroup in dihedral_group(4).subgroups()]
+          [1, 2, 2, 2, 4, 4, 4, 8]
+        """
+        from gequi_jax.groups._subgroups import conjugacy_classes_of_subgroups
+
+        return conjugacy_classes_of_subgroups(self)
+
     def __len__(self) -> int:
         return self.order
 
@@ -138,7 +174,7 @@ def _rebuild(matrices: np.ndarray, name: str) -> FiniteGroup:
     return FiniteGroup(matrices, name=name)
 
 
-def _checked_matrices(matrices: ArrayLike) -> Float[np.ndarray, "order dim dim"]:
+def _checked_matrices(matrices: ArrayLike | list[ArrayLike]) -> Float[np.ndarray, "order dim dim"]:
     try:
         array = np.asarray(matrices, dtype=np.float64)
     except (TypeError, ValueError) as error:

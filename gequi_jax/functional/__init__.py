@@ -14,6 +14,7 @@ from gequi_jax.functional._windows import resolve_window_mask as resolve_window_
 from gequi_jax.functional.attentive_conv import AttentionOperator as AttentionOperator
 from gequi_jax.functional.attentive_conv import Maps as Maps
 from gequi_jax.functional.attentive_conv import PoseAction as PoseAction
+from gequi_jax.functional.attentive_conv import Statistic as Statistic
 from gequi_jax.functional.attentive_conv import as_maps as as_maps
 from gequi_jax.functional.attentive_conv import attentive_group_conv as attentive_group_conv
 from gequi_jax.functional.attentive_conv import attentive_lifting_conv as attentive_lifting_conv

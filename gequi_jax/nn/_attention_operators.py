@@ -49,7 +49,7 @@ class ChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
     pose_action: functional.PoseAction = functional.regular_action
     attends_to: ClassVar[str] = "responses"
 
@@ -89,7 +89,7 @@ class SpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
     attends_to: ClassVar[str] = "responses"
 
     def init(
@@ -123,7 +123,7 @@ class InputChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
     attends_to: ClassVar[str] = "input"
 
     def init(
@@ -157,7 +157,7 @@ class InputSpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
     attends_to: ClassVar[str] = "input"
 
     def init(

@@ -103,7 +103,7 @@ def _self_attention_case(section: str, setting: dict[str, Any], variable: str, l
                 features,
                 group=groups.cyclic_group(n),
                 num_heads=setting["heads"],
-                qkv_features=features // 2,
+                qkv_features=setting["heads"] * (features // 2),
                 window_size=setting["w"],
                 implementation=implementation,
                 rngs=nnx.Rngs(0),

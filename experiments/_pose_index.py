@@ -85,7 +85,7 @@ def build(
     All before the last layer is equivariant in any case. Its weights are initialised as in the published code.
     """
     rngs, init = steerability.streams(seed), nnx.initializers.variance_scaling(2.0, "fan_in", "normal")
-    options = {"group": group, "num_heads": 4, "qkv_features": 9, "window_size": 3, "kernel_init": init, "rngs": rngs}
+    options = {"group": group, "num_heads": 4, "qkv_features": 36, "window_size": 3, "kernel_init": init, "rngs": rngs}
     lifting, norm = nn.LiftingConv(1, 8, 3, group=group, rngs=rngs), nn.LayerNorm(8, group=group, rngs=rngs)
     attention = nn.GroupSelfAttention(8, 8, pose_index=pose_index, **options)
     graph, state = nnx.split((lifting, norm, attention))

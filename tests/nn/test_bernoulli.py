@@ -35,10 +35,14 @@ def test_keys_of_another_generator_work():
     np.testing.assert_array_equal(bernoulli(key, 0.7, (50,)), jax.random.bernoulli(key, jnp.float32(0.7), (50,)))
 
 
-def test_dropout_is_that_of_flax(key):
+@pytest.mark.parametrize("broadcast_dims", [(), (1, -1)])
+def test_dropout_is_that_of_flax(broadcast_dims, key):
     x = jax.random.normal(key, (4, 5, 5, 2, 3))
-    ours, flax = Dropout(0.3, rngs=nnx.Rngs(7)), nnx.Dropout(0.3, rngs=nnx.Rngs(7))
+    ours, flax = (layer(0.3, broadcast_dims=broadcast_dims, rngs=nnx.Rngs(7)) for layer in (Dropout, nnx.Dropout))
     for _ in range(2):
         np.testing.assert_array_equal(ours(x), flax(x))
+    for rngs in (key, jax.random.PRNGKey(3), nnx.Rngs(dropout=1)):
+        copy = nnx.clone(rngs) if isinstance(rngs, nnx.Rngs) else rngs
+        np.testing.assert_array_equal(ours(x, rngs=rngs), flax(x, rngs=copy))
     ours.eval()
     np.testing.assert_array_equal(ours(x), x)

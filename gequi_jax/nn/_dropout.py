@@ -42,10 +42,11 @@ class Dropout(nnx.Dropout):
         """Maps an array of any shape to one of the same shape; the arguments override those of the constructor."""
         off = self.deterministic if deterministic is None else deterministic
         stream = self.rngs if rngs is None else rngs
-        if off is None or off or stream is None or not 0.0 < self.rate < 1.0:
-            return super().__call__(inputs, deterministic=deterministic, rngs=rngs)
-        if rngs is None:
+        if rngs is None and self.rate > 0.0 and not off:
             self._make_stream_writable()
+        has_explicit_sharding = any(jax.typeof(inputs).sharding.spec)  # which the mask must be given too
+        if off is None or off or stream is None or not 0.0 < self.rate < 1.0 or has_explicit_sharding:
+            return super().__call__(inputs, deterministic=deterministic, rngs=rngs)
         stream = stream[self.rng_collection] if isinstance(stream, nnx.Rngs) else stream
         key = stream() if isinstance(stream, nnx.RngStream) else stream
         shape = list(inputs.shape)

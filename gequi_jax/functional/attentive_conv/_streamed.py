@@ -16,9 +16,9 @@ from jax import lax
 
 from gequi_jax._typing import Array, FeatureMap, Float, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional.attentive_conv._attention_maps import regular_action
 from gequi_jax.functional.attentive_conv._operators import ResponseAttention
-from gequi_jax.functional.attentive_conv._shifts import Sampling
 from gequi_jax.functional.attentive_conv._streamed_stages import (
     Layer,
     Sizes,

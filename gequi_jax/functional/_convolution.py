@@ -15,6 +15,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import AxisType
 
 from gequi_jax._typing import Array, Float
+from gequi_jax.functional._few_channels import convolve_few_channels, has_few_channels
 from gequi_jax.functional._filter_gradient import blocked_filter_gradient, fits_in_blocks
 from gequi_jax.functional._platform import by_platform
 from gequi_jax.functional._sampling import Sampling
@@ -67,15 +68,35 @@ def _convolve_by_xla(x: Array, filters: Array, *, sampling: Sampling, precision:
     )
 
 
+def _convolve_by_platform(x: Array, filters: Array, *, sampling: Sampling, precision: jax.lax.PrecisionLike) -> Array:
+    def plan(in_blocks: bool, x: Array, filters: Array) -> Array:
+        if in_blocks:
+            return convolve_few_channels(x, filters, sampling, precision)
+        return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)
+
+    in_blocks = has_few_channels(x.shape, filters.shape, sampling)
+    return by_platform(plan, x, filters, default=False, cpu=in_blocks)
+
+
 def _abstract(x: Any, filters: Any, **options: Any) -> Any:
     operands = (jax.ShapeDtypeStruct(operand.shape, operand.dtype) for operand in (x, filters))
     y = jax.eval_shape(functools.partial(_convolve_by_xla, **options), *operands)
     return x.update(shape=y.shape, dtype=y.dtype, weak_type=False)
 
 
-def _input_gradient(out_gradient: Array, x: Any, filters: Array, **options: Any) -> Array:
+def _input_gradient(
+    out_gradient: Array, x: Any, filters: Array, *, sampling: Sampling, precision: jax.lax.PrecisionLike
+) -> Array:
+    window_shape = filters.shape[:-2]
+    spans = (sampling.kernel_dilation * (side - 1) for side in window_shape)
+    pads = tuple((span - before, span - after) for span, (before, after) in zip(spans, sampling.pads, strict=True))
+    transposed = sampling._replace(pads=pads)
+    if has_few_channels(out_gradient.shape, filters.shape, transposed):
+        flipped = jnp.flip(filters, range(len(window_shape))).swapaxes(-1, -2)
+        return _convolve_p.bind(out_gradient, flipped, sampling=transposed, precision=precision)
     like = jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype)
-    return jax.linear_transpose(lambda x: _convolve_by_xla(x, filters, **options), like)(out_gradient)[0]
+    by_xla = functools.partial(_convolve_by_xla, sampling=sampling, precision=precision)
+    return jax.linear_transpose(lambda x: by_xla(x, filters), like)(out_gradient)[0]
 
 
 def _filter_gradient(
@@ -106,8 +127,8 @@ def _batched(operands: Any, axes: Any, **options: Any) -> tuple[Array, int]:
 
 
 _convolve_p = Primitive("gequi_convolve")
-_convolve_p.def_impl(_convolve_by_xla)
+_convolve_p.def_impl(_convolve_by_platform)
 _convolve_p.def_abstract_eval(_abstract)
 ad.defbilinear(_convolve_p, _input_gradient, _filter_gradient)
 batching.primitive_batchers[_convolve_p] = _batched
-mlir.register_lowering(_convolve_p, mlir.lower_fun(_convolve_by_xla, multiple_results=False))
+mlir.register_lowering(_convolve_p, mlir.lower_fun(_convolve_by_platform, multiple_results=False))

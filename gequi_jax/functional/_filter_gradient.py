@@ -61,7 +61,7 @@ def blocked_filter_gradient(
     wide = jnp.promote_types(x.dtype, jnp.float32)
 
     def one_block(images, gradients):
-        columns = _windows(images, window_shape, gradients.shape[1:-1], sampling, moved)
+        columns = windows(images, window_shape, gradients.shape[1:-1], sampling, moved)
         if moved:
             gradients = _shifted(gradients, window_shape[0], images.shape[1], sampling)
         left, right = (array.reshape(-1, array.shape[-1]) for array in (columns, gradients))
@@ -75,19 +75,27 @@ def blocked_filter_gradient(
     return jnp.moveaxis(product, -2, 0) if moved else product
 
 
-def _windows(
+def windows(
     x: Array, window_shape: tuple[int, ...], out_shape: tuple[int, ...], sampling: Sampling, first: int
 ) -> Array:
-    """The windows of every output position, `[batch, *positions, (offset, channel)]`, over the axes from `first` on."""
+    """The windows of every output position along the spatial axes from `first` on, `[..., (offset, channel)]`.
+
+    Args:
+      x: `[batch, *spatial, channels]`.
+      window_shape: the sides of the filters.
+      out_shape: the number of output positions along every axis.
+      sampling: strides, padding and dilation.
+      first: the axes before this one, of the spatial axes, stay as they are.
+    """
     strides, pads, dilation = sampling
     padded = jnp.pad(x, ((0, 0), *((0, 0),) * first, *pads[first:], (0, 0)))
-    windows = []
+    parts = []
     for offset in itertools.product(*map(range, window_shape[first:])):
         starts = [dilation * step for step in offset]
         stops = [start + strides * (size - 1) + 1 for start, size in zip(starts, out_shape[first:], strict=True)]
         inner = (slice(start, stop, strides) for start, stop in zip(starts, stops, strict=True))
-        windows.append(padded[(slice(None),) * (1 + first) + tuple(inner)])
-    return jnp.concatenate(windows, axis=-1)
+        parts.append(padded[(slice(None),) * (1 + first) + tuple(inner)])
+    return jnp.concatenate(parts, axis=-1)
 
 
 def _shifted(out_gradient: Array, side: int, size: int, sampling: Sampling) -> Array:

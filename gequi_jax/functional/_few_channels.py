@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array
-from gequi_jax.functional._blocks import map_over_blocks
+from gequi_jax.functional._blocks import over_blocks
 from gequi_jax.functional._filter_gradient import windows
 from gequi_jax.functional._sampling import Sampling
 
@@ -65,8 +65,8 @@ def convolve_few_channels(x: Array, filters: Array, sampling: Sampling, precisio
             terms[:, dilation * y : dilation * y + out_shape[0], ..., out_channels * y : out_channels * (y + 1)]
             for y in range(side)
         )
-        return functools.reduce(jnp.add, shifted).astype(x.dtype)
+        return None, functools.reduce(jnp.add, shifted).astype(x.dtype)
 
     width = bank.shape[0] + bank.shape[1]
     image_bytes = (out_shape[0] + dilation * (side - 1)) * math.prod(out_shape[1:]) * width * x.dtype.itemsize
-    return map_over_blocks(one_block, x, size=max(1, _BLOCK_BYTES // image_bytes))
+    return over_blocks(one_block, x, size=max(1, _BLOCK_BYTES // image_bytes))[1]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array
-from gequi_jax.functional._blocks import sum_over_blocks
+from gequi_jax.functional._blocks import over_blocks
 from gequi_jax.functional._sampling import Sampling
 
 # The two matrices of a block, in bytes.
@@ -66,10 +66,11 @@ def blocked_filter_gradient(
             gradients = _shifted(gradients, window_shape[0], images.shape[1], sampling)
         left, right = (array.reshape(-1, array.shape[-1]) for array in (columns, gradients))
         contracted = (((0,), (0,)), ((), ()))
-        return jax.lax.dot_general(left, right, contracted, precision=precision, preferred_element_type=wide)
+        product = jax.lax.dot_general(left, right, contracted, precision=precision, preferred_element_type=wide)
+        return product, None
 
     size = max(1, _BLOCK_BYTES // min(image_bytes))
-    product = sum_over_blocks(one_block, x, out_gradient, size=size)
+    product, _ = over_blocks(one_block, x, out_gradient, size=size)
     shape = (*window_shape[moved:], x.shape[-1], *window_shape[:moved], out_gradient.shape[-1])
     product = product.reshape(shape).astype(x.dtype)
     return jnp.moveaxis(product, -2, 0) if moved else product

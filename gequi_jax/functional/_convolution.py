@@ -50,8 +50,9 @@ def convolve(
     # Read here, since a primitive may be lowered in another context.
     precision = jax.config.jax_default_matmul_precision if precision is None else precision
     meshes = (jax.typeof(array).sharding.mesh for array in (x, filters))
-    if any(kind != AxisType.Auto for mesh in meshes for kind in mesh.axis_types):
-        return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)  # whose type tells the sharding
+    has_sharding_in_type = any(kind != AxisType.Auto for mesh in meshes for kind in mesh.axis_types)
+    if has_sharding_in_type or x.dtype != filters.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)
     return _convolve_p.bind(x, filters, sampling=sampling, precision=precision)
 
 

@@ -55,7 +55,7 @@ def convolve_few_channels(x: Array, filters: Array, sampling: Sampling, precisio
         for size, pads, side in zip(x.shape[1:], sampling.pads, window_shape, strict=False)
     )
     bank = jnp.moveaxis(filters, 0, -2).reshape(-1, side * out_channels)
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = x.dtype if x.dtype.itemsize >= 4 else jnp.float32
 
     def one_block(images):
         rows = jnp.pad(images, ((0, 0), sampling.pads[0], *((0, 0),) * (images.ndim - 2)))

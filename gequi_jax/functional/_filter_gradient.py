@@ -58,7 +58,7 @@ def blocked_filter_gradient(
     image_bytes = _image_bytes(x, out_gradient, window_shape, sampling)
     # The number of window axes on the side of the output gradient.
     moved = image_bytes.index(min(image_bytes))
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = x.dtype if x.dtype.itemsize >= 4 else jnp.float32
 
     def one_block(images, gradients):
         columns = windows(images, window_shape, gradients.shape[1:-1], sampling, moved)

@@ -44,7 +44,7 @@ def gradients(function):
 def assert_equal(actual, expected, tolerance=1e-10):
     for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert one.dtype == other.dtype
-        scale = max(1.0, float(jnp.abs(other).max()))
+        scale = np.abs(np.asarray(other, np.float64)).max(initial=1)
         np.testing.assert_allclose(
             np.asarray(one, np.float64), np.asarray(other, np.float64), rtol=0, atol=tolerance * scale
         )
@@ -53,8 +53,8 @@ def assert_equal(actual, expected, tolerance=1e-10):
 @pytest.fixture
 def many_blocks(monkeypatch):
     """Blocks of one or two images, so that every sum runs over several."""
-    monkeypatch.setattr(_filter_gradient, "_BLOCK_BYTES", 2**14)
-    monkeypatch.setattr(_few_channels, "_BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(_filter_gradient, "_BLOCK_BYTES", 2**12)
+    monkeypatch.setattr(_few_channels, "_BLOCK_BYTES", 2**12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -103,10 +103,8 @@ def test_types(dtype, tolerance, out_channels, key, many_blocks):
     assert_equal(gradients(functools.partial(convolve, sampling=PLANAR))(x, filters), expected, 2 * tolerance)
 
 
-def test_wrong_types_and_dimensions_are_refused(key):
+def test_other_dimensions_are_refused(key):
     x, filters = operands(key, dtype=jnp.float32)
-    with pytest.raises(TypeError, match="dtypes"):
-        convolve(x, filters.astype(jnp.bfloat16), PLANAR)
     with pytest.raises(ValueError, match="got 0 spatial axes"):
         convolve(x[:, 0, 0], filters[0, 0], Sampling(1, (), 1))
 
@@ -155,7 +153,7 @@ from gequi_jax.functional import _few_channels, _filter_gradient
 from gequi_jax.functional._convolution import convolve
 from gequi_jax.functional._sampling import Sampling
 
-_filter_gradient._BLOCK_BYTES = _few_channels._BLOCK_BYTES = 2**14
+_filter_gradient._BLOCK_BYTES = _few_channels._BLOCK_BYTES = 2**12
 mesh = Mesh(np.array(jax.devices()), ("data",))
 shared, copied = (NamedSharding(mesh, PartitionSpec(*names)) for names in (("data",), ()))
 x = jax.random.normal(jax.random.key(0), (8, 6, 6, 3))

@@ -19,8 +19,8 @@ import jax
 
 from experiments import _benchmark_cases as cases
 from experiments import _benchmark_report as report
-from experiments import command_line, summary
-from experiments.errors import UserError
+from experiments.errors import Parser, UserError, fail
+from experiments.results import summary
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         run(options)
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -73,7 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
       UserError: an unknown option, section or value, or an output directory that cannot be made.
     """
-    parser = command_line.Parser(
+    parser = Parser(
         prog="python -m experiments.benchmark", description="Times and memory of layers and training steps."
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")

@@ -22,7 +22,7 @@ class FilePixels:
     def __init__(self, paths: Sequence[pathlib.Path], preprocessing: Preprocessing, *, keep: bool):
         self.paths = list(paths)
         self.preprocessing = preprocessing
-        shape = (len(self.paths) if keep else 0, *preprocessing.image_shape)
+        shape = (len(self.paths) if keep else 0, *preprocessing.sizes, preprocessing.channels)
         # Pages of it are taken from the system as they are filled.
         self._kept = np.empty(shape, preprocessing.dtype)
         self._is_kept = np.zeros(len(self.paths), bool)
@@ -48,7 +48,11 @@ class FilePixels:
 
 def fits_in_memory(num_images: int, preprocessing: Preprocessing) -> bool:
     """Whether decoded images take at most half of the memory that is available now."""
-    size = num_images * int(np.prod(preprocessing.image_shape)) * np.dtype(preprocessing.dtype).itemsize
+    size = (
+        num_images
+        * int(np.prod((*preprocessing.sizes, preprocessing.channels)))
+        * np.dtype(preprocessing.dtype).itemsize
+    )
     return 2 * size <= _available_memory()
 
 

@@ -23,13 +23,14 @@ class Preprocessing:
     """Sizes, channels, range and moments of the images of a data set.
 
     Attributes:
-      sizes: of the spatial axes.
+      sizes: of the spatial axes of a decoded image.
       channels: of every image; grey images are repeated where a data set has three.
       resize_mode: "resize", "pad" or "crop".
       dtype: of the files: "uint8", "uint16", ...
       value_range: the file values that become 0 and 1.
       mean: of each channel over the training split, after that.
       deviation: of each channel.
+      downscale: side of the squares of pixels whose means the network reads.
     """
 
     sizes: tuple[int, ...]
@@ -39,11 +40,12 @@ class Preprocessing:
     value_range: tuple[float, float] = _BYTES
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
+    downscale: int = 1
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """`(*sizes, channels)`."""
-        return (*self.sizes, self.channels)
+        """Sizes and channels of what the network reads."""
+        return (*(size // self.downscale for size in self.sizes), self.channels)
 
     def read(self, path: pathlib.Path) -> np.ndarray:
         """One file in the sizes and channels of the data set, in its own type.
@@ -85,10 +87,11 @@ class Preprocessing:
 
     def to_unit_range(self, images: np.ndarray) -> np.ndarray:
         """uint8 as it is, which the network's side divides by 255; all else as float32, the value range as [0, 1]."""
-        if images.dtype == np.uint8:
+        if images.dtype == np.uint8 and self.downscale == 1:
             return images
-        low, high = self.value_range
-        return ((images.astype(np.float64) - low) / (high - low)).astype(np.float32)
+        low, high = _BYTES if images.dtype == np.uint8 else self.value_range
+        unit = ((images.astype(np.float64) - low) / (high - low)).astype(np.float32)
+        return unit if self.downscale == 1 else block_means(unit, self.downscale)
 
     def save(self, folder: pathlib.Path, **more: Any) -> None:
         """Writes preprocessing.json, all of it or nothing."""
@@ -105,6 +108,14 @@ class Preprocessing:
 
     def _is_unit_range(self) -> bool:
         return self.dtype.startswith("float") and tuple(self.value_range) == _UNIT
+
+
+def block_means(images: np.ndarray, factor: int) -> np.ndarray:
+    """The means of squares (or cubes) of `factor` pixels: `[n, *sizes, channels]` to `[n, *(sizes / factor), channels]`."""
+    sizes = images.shape[1:-1]
+    blocks = [part for size in sizes for part in (size // factor, factor)]
+    axes = tuple(range(2, 2 * len(sizes) + 1, 2))
+    return images.reshape(len(images), *blocks, images.shape[-1]).mean(axes, dtype=np.float32)
 
 
 def value_range(dtype: np.dtype, low: float, high: float, *, name: str) -> tuple[float, float]:
@@ -126,7 +137,7 @@ def value_range(dtype: np.dtype, low: float, high: float, *, name: str) -> tuple
         raise UserError(f"{name}: every pixel of every training image is {low:g}; there is nothing to learn from")
     if dtype == np.uint8:
         return _BYTES
-    if dtype.kind == "f" and 0 <= low and high <= 1:
+    if dtype.kind == "f" and min(low, 1 - high) >= 0:
         return _UNIT
     if dtype.kind in "ui" and high - low > _FLOAT32_INTEGERS:
         raise UserError(

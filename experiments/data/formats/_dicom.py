@@ -44,7 +44,9 @@ def _read(path: pathlib.Path, *, pixels: bool) -> Any:
     if colours not in (*_GREY, *_COLOURS):
         raise refuse(path, f"its colours are {colours}; expected {', '.join((*_GREY, *_COLOURS))}")
     if "ModalityLUTSequence" in dataset:
-        raise refuse(path, "its values stand for those of a table (ModalityLUTSequence); export it with the table applied")
+        raise refuse(
+            path, "its values stand for those of a table (ModalityLUTSequence); export it with the table applied"
+        )
     return dataset
 
 

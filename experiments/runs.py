@@ -9,17 +9,18 @@ from flax import nnx
 from experiments.config import default_config
 from experiments.config import validation as settings
 from experiments.errors import UserError
-from experiments.results import summary
+from experiments.results import inputs, summary
 from experiments.trained.build import build_model, model_group, restored_model
 from experiments.trained.run import Run as Run
 from experiments.trained.run import with_downsampling as with_downsampling
 
 
-def load_run(workdir: str | pathlib.Path) -> Run:
+def load_run(workdir: str | pathlib.Path, *, seed_index: int = 0) -> Run:
     """Restores the network of a finished run.
 
     Args:
       workdir: the work directory that `python -m experiments.main` has left.
+      seed_index: which network of a run with several seeds.
 
     Returns:
       The network, with the weights of its best epoch, and what is needed to use it.
@@ -34,6 +35,7 @@ def load_run(workdir: str | pathlib.Path) -> Run:
     """
     # Imported late: a program that draws a layer without a run needs no optimiser.
     from experiments.training import checkpoints, parallel, step
+    from experiments.training.objective import Objective
 
     workdir = pathlib.Path(workdir)
     finished = summary.load(workdir)
@@ -55,8 +57,11 @@ def load_run(workdir: str | pathlib.Path) -> Run:
         built.append(build_model(config, rngs))
         return built[-1]
 
-    # The number of steps enters the learning rate, not what is stored.
-    _, state = step.create_program(config, build, steps_per_epoch=1, layout=layout)
+    preprocessing, labels = inputs.recall(workdir)
+    # The number of steps and the objective enter training, not what is stored.
+    _, state = step.create_program(
+        config, build, preprocessing=preprocessing, objective=Objective(labels.task), steps_per_epoch=1, layout=layout
+    )
     kept = checkpoints.Checkpoints(workdir, layout)
     try:
         if kept.best is None:
@@ -64,5 +69,5 @@ def load_run(workdir: str | pathlib.Path) -> Run:
         state, _ = kept.restore(kept.best, state)
     finally:
         kept.close()
-    model = restored_model(built[0], state, config)
-    return Run(workdir, config, model_group(config), model, finished["test_accuracy"])
+    model = restored_model(built[0], state, config, seed=seed_index)
+    return Run(workdir, config, model_group(config), model, finished["test_accuracy"], preprocessing, labels)

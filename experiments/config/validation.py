@@ -11,7 +11,8 @@ from experiments import data
 from experiments.config import flags
 from experiments.config._typing import Config
 from experiments.errors import UserError
-from experiments.training import optimizers
+from experiments.results import classification
+from experiments.training import objective, optimizers
 from gequi_jax import models
 
 # Fields that may change when a run goes on: they change what is written, where the data lie and when it ends, and
@@ -36,7 +37,6 @@ POSITIVE = (
     "eval_batch_size",
     "num_epochs",
     "learning_rate",
-    "num_validation",
     "downscale",
     "equivariance_images",
 )
@@ -45,6 +45,7 @@ NOT_NEGATIVE = (
     "seed",
     "data_seed",
     "num_train",
+    "num_validation",
     "num_test",
     "momentum",
     "weight_decay",
@@ -55,6 +56,7 @@ NOT_NEGATIVE = (
     "plateau_patience",
 )
 BELOW_ONE = ("ema_decay", "label_smoothing", "decay_factor", "momentum")
+_FROM_DATA = ("input_shape", "num_classes")
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -90,8 +92,15 @@ def validate(config: Config) -> None:
     _check_model("model", config.model)
     if config.z2_model or config.compare_z2:
         _check_model("z2_model", config.z2_model)
-    _check_name("dataset", config.dataset, [*data.DATASETS, data.GENERATED])
-    _check_name("normalization", config.normalization, data.NORMALIZATIONS)
+    data.check_dataset_name(config.dataset)
+    _check_name("task", config.task, ("auto", *data.TASKS))
+    _check_name("resize_mode", config.resize_mode, data.RESIZE_MODES)
+    if config.image_size and not all(_is_positive(size) for size in config.image_size):
+        raise UserError(f"image_size must be (ROWS,COLUMNS) or (DEPTH,ROWS,COLUMNS), got {tuple(config.image_size)}")
+    _check_name("class_weights", config.class_weights, objective.CLASS_WEIGHTS)
+    _check_name("sampling", config.sampling, data.SAMPLINGS)
+    _check_name("best_metric", config.best_metric, classification.SELECTABLE)
+    _check_name("normalization", config.normalization, [data.MEASURED, *data.NORMALIZATIONS])
     for name in config.augmentation:
         _check_name("augmentation", name, data.AUGMENTATIONS)
     _check_name("optimizer", config.optimizer, optimizers.OPTIMIZERS)
@@ -142,6 +151,9 @@ def changes(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _check_same(mine: dict[str, Any], theirs: dict[str, Any], workdir: pathlib.Path) -> None:
+    # What the data filled in when the run began.
+    kept = {name: theirs["model_overrides"][name] for name in _FROM_DATA if name in theirs.get("model_overrides", {})}
+    mine = {**mine, "model_overrides": {**kept, **mine["model_overrides"]}}
     for field in [*mine, *theirs]:
         if field not in FREE_FIELDS and mine.get(field) != theirs.get(field):
             raise UserError(
@@ -156,7 +168,7 @@ def _check_overrides(overrides: dict[str, Any]) -> None:
     except (TypeError, ValueError) as error:
         raise UserError(f"model_overrides must be plain data, as JSON has it; {error}") from error
     shape, classes = overrides.get("input_shape", (1, 1, 1)), overrides.get("num_classes", 1)
-    if not isinstance(shape, list | tuple) or len(shape) != 3 or not all(_is_positive(size) for size in shape):
+    if not isinstance(shape, list | tuple) or len(shape) not in (3, 4) or not all(_is_positive(size) for size in shape):
         raise UserError(f"model_overrides.input_shape must be (ROWS,COLUMNS,CHANNELS), came {shape!r}")
     if not _is_positive(classes):
         raise UserError(f"model_overrides.num_classes must be a positive integer, came {classes!r}")

@@ -8,6 +8,7 @@ from experiments.data._batches import index_batches as index_batches
 from experiments.data._batches import training_batches as training_batches
 from experiments.data._build import ReadingOptions as ReadingOptions
 from experiments.data._build import build_dataset as build_dataset
+from experiments.data._build import open_split as open_split
 from experiments.data._digits import load_digits as load_digits
 from experiments.data._generated import load_generated as load_generated
 from experiments.data._labels import CLASSES as CLASSES
@@ -33,6 +34,8 @@ from experiments.data._resize import RESIZE_MODES as RESIZE_MODES
 from experiments.data._resize import resize as resize
 from experiments.data._rotation import rotate_images as rotate_images
 from experiments.data._rotmnist import load_rotmnist as load_rotmnist
+from experiments.data._sampling import BALANCED as BALANCED
+from experiments.data._sampling import SAMPLINGS as SAMPLINGS
 from experiments.data._sampling import class_weights as class_weights
 from experiments.data._sources import ArraySource as ArraySource
 from experiments.data._sources import Batch as Batch

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.data import formats
-from experiments.data._file_pixels import FilePixels, fits_in_memory
+from experiments.data._file_pixels import FilePixels, Joined, fits_in_memory
+from experiments.data._labels import LabelNames
 from experiments.data._listing import Listing, Split
 from experiments.data._preprocessing import Preprocessing, value_range
 from experiments.data._sizes import Fits, choose_sizes
@@ -72,6 +73,45 @@ def build_dataset(listing: Listing, options: ReadingOptions) -> Dataset:
         preprocessing=preprocessing,
         notes=(*notes, *size_notes, *_constant_notes(train, statistics), *_memory_notes(keep)),
     )
+
+
+def open_split(listing: Listing, split: str, preprocessing: Preprocessing, labels: LabelNames) -> PixelSource:
+    """The images of another data set, read as this preprocessing says and labelled by these classes.
+
+    Args:
+      listing: of the other data set.
+      split: "train", "validation", "test", or "all".
+      preprocessing: how its images are read.
+      labels: the classes that are known.
+
+    Raises:
+      UserError: no such split, classes that are not known, or images of another kind.
+    """
+    parts = {"train": listing.train, "validation": listing.validation}
+    parts["test"] = listing.test() if listing.test is not None and split in ("test", "all") else None
+    chosen = [part for name, part in parts.items() if part is not None and split in (name, "all")]
+    if not chosen:
+        raise UserError(f"{listing.name} has no {split} split")
+    unknown = set(listing.labels.names) - set(labels.names)
+    if unknown:
+        raise UserError(f"{listing.name} has classes that the run has not: {', '.join(sorted(unknown)[:5])}")
+    places = np.asarray([labels.names.index(name) for name in listing.labels.names])
+    opened, numbers = [], []
+    for part in chosen:
+        for path, header in zip(_names(part), _headers(part), strict=True):
+            preprocessing.check(path, header)
+        opened.append(_open(part, preprocessing, keep=fits_in_memory(len(part), preprocessing)))
+        numbers.append(_renumbered(part.labels, places, len(labels.names)))
+    pixels = opened[0] if len(opened) == 1 else Joined(opened)
+    return PixelSource(pixels, np.concatenate(numbers), preprocessing)
+
+
+def _renumbered(labels: np.ndarray, places: np.ndarray, num_classes: int) -> np.ndarray:
+    if labels.ndim == 1:
+        return places[labels]
+    result = np.zeros((len(labels), num_classes), np.int32)
+    result[:, places] = labels
+    return result
 
 
 def _headers(split: Split) -> list[formats.Header]:

@@ -46,6 +46,24 @@ class FilePixels:
         return self.preprocessing.read(self.paths[index])
 
 
+class Joined:
+    """Several pixels one after another, under one index."""
+
+    def __init__(self, parts: Sequence[np.ndarray | FilePixels]):
+        self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts])
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        places = np.searchsorted(self.ends, indices, side="right")
+        starts = np.concatenate([[0], self.ends[:-1]])
+        return np.stack(
+            [
+                self.parts[place][np.asarray([index - starts[place]])][0]
+                for place, index in zip(places, np.asarray(indices), strict=True)
+            ]
+        )
+
+
 def fits_in_memory(num_images: int, preprocessing: Preprocessing) -> bool:
     """Whether decoded images take at most half of the memory that is available now."""
     size = (

@@ -1,9 +1,7 @@
 """How an image becomes what the network reads: one frozen value, stored with a run, so that `predict` repeats it."""
 
 import dataclasses
-import json
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +9,6 @@ from experiments.data import formats
 from experiments.data._resize import resize
 from experiments.errors import UserError
 
-FILE = "preprocessing.json"
 _BYTES = (0.0, 255.0)
 _UNIT = (0.0, 1.0)
 # float32 tells this many integers apart.
@@ -92,19 +89,6 @@ class Preprocessing:
         low, high = _BYTES if images.dtype == np.uint8 else self.value_range
         unit = ((images.astype(np.float64) - low) / (high - low)).astype(np.float32)
         return unit if self.downscale == 1 else block_means(unit, self.downscale)
-
-    def save(self, folder: pathlib.Path, **more: Any) -> None:
-        """Writes preprocessing.json, all of it or nothing."""
-        temporary = folder / f"{FILE}.tmp"
-        temporary.write_text(json.dumps({**dataclasses.asdict(self), **more}, indent=2) + "\n")
-        temporary.replace(folder / FILE)
-
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "Preprocessing":
-        """The value that JSON gave back."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        kept = {name: value for name, value in plain.items() if name in names}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
 
     def _is_unit_range(self) -> bool:
         return self.dtype.startswith("float") and tuple(self.value_range) == _UNIT

@@ -4,6 +4,9 @@ import numpy as np
 
 from experiments.data._labels import MULTI_LABEL
 
+UNIFORM, BALANCED = "uniform", "balanced"
+SAMPLINGS = (UNIFORM, BALANCED)
+
 
 def class_weights(labels: np.ndarray, num_classes: int, task: str) -> np.ndarray:
     """Weights under which every class counts alike.

@@ -15,7 +15,7 @@ from rich.table import Table
 from experiments import data
 from experiments.config import Config
 from experiments.config import validation as settings
-from experiments.results import equivariance, logs, metrics, plots
+from experiments.results import classification, equivariance, inputs, logs, metrics, plots
 from experiments.results.environment import environment
 from experiments.trained.build import model_group
 from experiments.trained.inside import lifted_maps
@@ -54,10 +54,12 @@ def evaluate_run(
     Returns:
       The summary, plain data.
     """
+    task = dataset.labels.task if dataset.labels else data.CLASSES
+    reads = inputs.count_test_read(workdir, "training") if jax.process_index() == 0 else None
     test = dataset.test()
     arguments = {"batch_size": config.eval_batch_size, "layout": layout}
     logits, labels = predict(program, state, test, **arguments)
-    measured = metrics.summarize(logits, labels)
+    measured = metrics.summarize(logits, labels, task)
     accuracies = np.atleast_1d(measured["accuracy"])
     result = {
         "model": config.model,
@@ -74,17 +76,21 @@ def evaluate_run(
         "test_loss": float(np.mean(measured["loss"])),
         "calibration_error": float(np.mean(metrics.calibration_error(logits, labels))),
         "confusion_matrix": metrics.confusion_matrix(logits, labels).tolist(),
+        "test_metrics": classification.classification_metrics(logits, labels, task),
+        "test_reads": reads,
+        "task": task,
+        "class_names": list(dataset.labels.names) if dataset.labels else None,
         "quarter_turn_accuracy": None,
         **statistics,
     }
-    rows, columns, _ = dataset.image_shape
+    sizes = dataset.image_shape[:-1]
     group = model_group(config)
-    if rows == columns:
+    if len(sizes) == 2 and len(set(sizes)) == 1:
         turns = groups.cyclic_group(4)
         transforms = [equivariance.transformed(turns, element) for element in range(1, 4)]
         turned = [predict(program, state, test, transform=turn, **arguments)[0] for turn in transforms]
         result["quarter_turn_accuracy"] = [
-            float(np.mean(metrics.summarize(values, labels)["accuracy"])) for values in [logits, *turned]
+            float(np.mean(metrics.summarize(values, labels, task)["accuracy"])) for values in [logits, *turned]
         ]
         sample = test.fetch(np.arange(min(config.equivariance_images, len(test))))["image"]
         result["equivariance"] = {
@@ -174,6 +180,7 @@ def _lines(result: dict[str, Any], workdir: pathlib.Path) -> list[tuple[str, str
             ),
         ]
     lines += [
+        *_metric_lines(result["test_metrics"]),
         ("calibration error", f"{100 * result['calibration_error']:.2f} %"),
         ("parameters", f"{result['parameters']:,}"),
         (
@@ -198,6 +205,15 @@ def _lines(result: dict[str, Any], workdir: pathlib.Path) -> list[tuple[str, str
     return lines
 
 
+def _metric_lines(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    for name, metric in measured.items():
+        if name != "accuracy" and metric["value"] is not None:
+            low, high = metric["interval"]
+            lines.append((name.replace("_", " "), f"{metric['value']:.4f} (95 % interval {low:.4f} to {high:.4f})"))
+    return lines
+
+
 def _draw(
     result: dict[str, Any],
     test: data.Source,
@@ -210,14 +226,17 @@ def _draw(
     plots.learning_curve(logs.read_metrics(workdir), workdir / "learning_curve.png")
     images = np.asarray(data.as_unit_range(jnp.asarray(test.fetch(np.arange(min(60, len(test))))["image"])))
     first = logits if logits.ndim == 2 else logits[0]
-    plots.predictions(images, first, labels, workdir / "predictions.png")
-    plots.confusion(np.asarray(result["confusion_matrix"]), workdir / "confusion.png")
+    if images.ndim != 4:
+        return
+    if labels.ndim == 1:
+        plots.predictions(images, first, labels, workdir / "predictions.png")
+        plots.confusion(np.asarray(result["confusion_matrix"]), workdir / "confusion.png")
     elements = actions.grid_preserving_elements(group)
     if images.shape[1] != images.shape[2] or len(elements) < 2:
         return
     # The quarter turn, or whatever comes first after the identity.
     turned = equivariance.transformed(group, elements[1])(images[:1])
-    normalize = data.NORMALIZATIONS[result["config"]["normalization"]]
+    normalize = data.normalization(result["config"]["normalization"], inputs.recall(workdir)[0])
     maps = lifted_maps(model(), normalize(jnp.asarray(np.concatenate([images[:1], turned]))))
     if maps is not None:
         plots.feature_maps(images[0], turned[0], np.asarray(maps[0]), np.asarray(maps[1]), workdir / "feature_maps.png")

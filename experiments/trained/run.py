@@ -11,7 +11,7 @@ from experiments import data
 from experiments.config import Config
 from experiments.errors import UserError
 from experiments.trained.build import build_model
-from gequi_jax import groups, models
+from gequi_jax import groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Run:
       group: of its network.
       model: its network with the weights of its best epoch, those of the first seed, in evaluation mode.
       accuracy: on the test split.
+      preprocessing: how its images are read.
+      labels: its classes and its task.
     """
 
     workdir: pathlib.Path
@@ -31,15 +33,17 @@ class Run:
     group: groups.FiniteGroup
     model: nnx.Module
     accuracy: float
+    preprocessing: data.Preprocessing
+    labels: data.LabelNames
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Rows, columns and channels of the images that the network reads."""
-        return tuple(self.config.model_overrides.get("input_shape", models.model_info(self.config.model).input_shape))
+        """Spatial sizes and channels of the images that the network reads."""
+        return self.preprocessing.image_shape
 
     def normalize(self, images: Any) -> Any:
         """Images in [0, 1] as the network reads them."""
-        return data.NORMALIZATIONS[self.config.normalization](images)
+        return data.normalization(self.config.normalization, self.preprocessing)(images)
 
 
 def with_downsampling(run: Run, downsampling: str) -> nnx.Module | None:

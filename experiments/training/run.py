@@ -13,13 +13,14 @@ from experiments import data
 from experiments.config import Config
 from experiments.config import validation as settings
 from experiments.errors import UserError
-from experiments.results import audits, metrics, summary
+from experiments.results import audits, classification, inputs, metrics, summary
 from experiments.results.logs import MetricsLog, Terminal
-from experiments.trained.build import build_model, restored_model
+from experiments.trained.build import build_model, network_fits, restored_model, with_data_shapes
 from experiments.training import divergence, locking
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.evaluation import predict
 from experiments.training.interruption import StopRequest, stop_on_signals
+from experiments.training.objective import Objective
 from experiments.training.parallel import create_layout
 from experiments.training.step import Program, TrainState, create_program
 from gequi_jax import models
@@ -72,12 +73,10 @@ def _run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str, Any] | None:
-    info = models.model_info(config.model)
-    dataset = data.load_dataset(
-        config,
-        image_shape=tuple(config.model_overrides.get("input_shape", info.input_shape)),
-        num_classes=config.model_overrides.get("num_classes", info.num_classes),
-    )
+    dataset = load_data(config)
+    data.check_augmentation(config.augmentation, len(dataset.image_shape) - 1)
+    config = with_data_shapes(config, dataset.image_shape, dataset.num_classes)
+    objective = Objective.of(config, dataset)
     layout = create_layout(config.num_devices, batch_size=config.batch_size, seeded=config.num_seeds > 1)
     steps_per_epoch = len(dataset.train) // config.batch_size
     if steps_per_epoch == 0:
@@ -87,7 +86,12 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
         raise UserError(f"num_epochs={config.num_epochs} of {steps_per_epoch} steps: a run has fewer than 2**31 steps")
 
     program, state = create_program(
-        config, lambda rngs: build_model(config, rngs), steps_per_epoch=steps_per_epoch, layout=layout
+        config,
+        lambda rngs: build_model(config, rngs),
+        preprocessing=dataset.preprocessing,
+        objective=objective,
+        steps_per_epoch=steps_per_epoch,
+        layout=layout,
     )
     batches = data.training_batches(
         dataset.train,
@@ -96,10 +100,12 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
         seeds=range(config.seed, config.seed + config.num_seeds),
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        balanced=config.sampling == data.BALANCED,
     )
     # Only now: a run that could not even start leaves nothing behind that would refuse the next one.
     if jax.process_index() == 0:
         settings.remember(config, workdir)
+        inputs.remember(dataset, workdir)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(workdir, layout))
         seconds = 0.0
@@ -114,6 +120,8 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
             terminal.say(line)
         loop = Loop(config, program, layout, dataset, checkpoints, log, terminal, stop, seconds)
         loop.announce(workdir, int(_first(state.step)))
+        for note in dataset.notes:
+            terminal.say(f"{dataset.name}: {note}")
         if config.audit and int(_first(state.step)) == 0:
             loop.audit(state, 0, "before training", table=True)
         state = loop.train(state, batches)
@@ -157,6 +165,7 @@ class Loop:
     ):
         self.config, self.program, self.layout, self.dataset = config, program, layout, dataset
         self.checkpoints, self.log, self.terminal, self.stop = checkpoints, log, terminal, stop
+        self.task = dataset.labels.task if dataset.labels else data.CLASSES
         self.steps_per_epoch = len(dataset.train) // config.batch_size
         self.seconds, self.compile_seconds = seconds, 0.0
         self.stepping_seconds, self.waiting_seconds, self.num_images = 0.0, 0.0, 0
@@ -260,7 +269,8 @@ class Loop:
         logits, labels = predict(
             self.program, state, self.dataset.validation, batch_size=config.eval_batch_size, layout=self.layout
         )
-        validation = metrics.summarize(logits, labels)
+        validation = metrics.summarize(logits, labels, self.task)
+        chosen = classification.metric(config.best_metric, logits, labels, self.task)
         self.seconds += time.perf_counter() - started
         rate = self.program.learning_rate(state)
         record = {
@@ -271,6 +281,11 @@ class Loop:
             **_by_seed("train_accuracy", train["correct"]),
             **_by_seed("validation_loss", validation["loss"]),
             **_by_seed("validation_accuracy", validation["accuracy"]),
+            **(
+                {}
+                if config.best_metric in ("accuracy", "loss")
+                else _by_seed(f"validation_{config.best_metric}", chosen)
+            ),
             "learning_rate": float(np.mean(np.asarray(rate))),
             **self.statistics(),
         }
@@ -278,7 +293,7 @@ class Loop:
         if config.audit_every_epochs and epoch % config.audit_every_epochs == 0:
             self.audit(state, step, f"after epoch {epoch}", table=False)
         state = self.program.end_epoch(state, self.layout.replicate(np.asarray(validation["loss"], np.float32)))
-        self.checkpoints.save(step, state, self._position(batches), accuracy=record["validation_accuracy"])
+        self.checkpoints.save(step, state, self._position(batches), accuracy=float(np.mean(chosen)))
         self.terminal.say(
             f"epoch {epoch:3d}/{config.num_epochs}  train loss {record['train_loss']:.4f} accuracy "
             f"{record['train_accuracy']:.3f}  validation loss {record['validation_loss']:.4f} accuracy "
@@ -298,6 +313,21 @@ class Loop:
             "compile_seconds": round(self.compile_seconds, 2),
             "seconds": round(self.seconds + self.compile_seconds, 2),
         }
+
+
+def load_data(config: Config) -> data.Dataset:
+    """The data set of a run; its images have a size that the network takes.
+
+    Raises:
+      UserError: data that is not there, cannot be read exactly, or does not fit the network.
+    """
+    info = models.model_info(config.model)
+    return data.load_dataset(
+        config,
+        network=network_fits(config),
+        image_shape=tuple(config.model_overrides.get("input_shape", info.input_shape)),
+        num_classes=config.model_overrides.get("num_classes", info.num_classes),
+    )
 
 
 def _compare(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:

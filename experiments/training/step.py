@@ -18,8 +18,10 @@ from jaxtyping import Array
 
 from experiments import data
 from experiments.config import Config
+from experiments.trained.build import model_group
 from experiments.training import divergence, optimizers
 from experiments.training.divergence import Divergence
+from experiments.training.objective import Objective
 from experiments.training.parallel import Layout
 
 Metrics = dict[str, Array]
@@ -76,6 +78,8 @@ def create_program(
     config: Config,
     build_model: Callable[[nnx.Rngs], nnx.Module],
     *,
+    preprocessing: data.Preprocessing,
+    objective: Objective,
     steps_per_epoch: int,
     layout: Layout,
 ) -> tuple[Program, TrainState]:
@@ -84,6 +88,8 @@ def create_program(
     Args:
       config: the run's configuration.
       build_model: makes a network from its random streams.
+      preprocessing: of the data set.
+      objective: of its task.
       steps_per_epoch: updates in one epoch.
       layout: the devices.
 
@@ -93,7 +99,8 @@ def create_program(
     optimizer = optimizers.create_optimizer(config, steps_per_epoch)
     schedule = optimizers.create_schedule(config, steps_per_epoch)
     plateau = optimizers.plateau(config)
-    normalize = data.NORMALIZATIONS[config.normalization]
+    normalize = data.normalization(config.normalization, preprocessing)
+    group = model_group(config)
     graphs, names = {}, {}
 
     def initial_state(seed: int) -> TrainState:
@@ -137,14 +144,11 @@ def create_program(
         other_after = jax.tree.map(
             lambda new, old: new if new.dtype == old.dtype else new.astype(old.dtype), other_after, other
         )
-        targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-        losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, config.label_smoothing))
-        correct = jnp.mean((jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels).astype(jnp.float32))
-        return jnp.mean(losses), (correct, other_after)
+        return jnp.mean(objective.losses(logits, labels)), (jnp.mean(objective.correct(logits, labels)), other_after)
 
     def train_step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        images = data.augment(config.augmentation, key, data.as_unit_range(batch["image"]))
+        images = data.augment(config.augmentation, key, data.as_unit_range(batch["image"]), group=group)
         (loss, (correct, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state.params, state.other, images, batch["label"]
         )

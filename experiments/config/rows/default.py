@@ -31,20 +31,31 @@ def get_config() -> Config:
     config.z2_model = "digits_alpha_f_z2_cnn"
     config.compare_z2 = False
 
-    # Data: a name of experiments.data.DATASETS. The split depends on data_seed alone, never on seed. num_train and
-    # num_test cut the splits down (0: all of it); downscale averages squares of pixels of that side (1: off). For images
-    # of another size than the network was published for: --config.model_overrides.input_shape=(ROWS,COLUMNS,CHANNELS).
+    # Data: folder, table or npz, a user's own images; medmnist:NAME; tfds:NAME; digits, rotmnist, cifar10, pcam. The split
+    # depends on data_seed alone, never on seed. num_train and num_test cut the splits down (0: all of it); num_validation is
+    # held out where a data set has no validation split (0: an eighth). downscale averages squares of pixels of that side.
     config.dataset = "digits"
     config.data_dir = "data"
     config.data_seed = 0
     config.num_train = 0
-    config.num_validation = 180
+    config.num_validation = 0
     config.num_test = 0
     config.downscale = 1
+    # "classes", "multi_label", "ordinal", or "auto": what the labels look like.
+    config.task = "auto"
+    # (ROWS,COLUMNS) that images are given, () leaves it to them and the network; "resize" stretches, "pad" and "crop" keep
+    # the aspect. The network's input_shape and num_classes follow from the data.
+    config.image_size = ()
+    config.resize_mode = "pad"
 
-    # Names of experiments.data.NORMALIZATIONS and AUGMENTATIONS.
-    config.normalization = "digits"
+    # "measured" on the training split, or a name of experiments.data.NORMALIZATIONS; names of AUGMENTATIONS.
+    config.normalization = "measured"
     config.augmentation = ("random_rotation",)
+    # "balanced": classes weigh alike in the loss; classes have the same share of every batch.
+    config.class_weights = "none"
+    config.sampling = "uniform"
+    # The validation metric that chooses the best epoch: accuracy, loss, auc, balanced_accuracy, average_precision, f1.
+    config.best_metric = "accuracy"
 
     config.batch_size = 16
     config.eval_batch_size = 256

@@ -1,12 +1,16 @@
 """NIfTI volumes by nibabel, in the order depth, rows, columns (z, y, x) of the stored voxels."""
 
 import gzip
+import logging
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from experiments.data.formats._header import Header, import_extra, refuse
+
+# What it reports of damaged headers, it raises too.
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 
 def read_header(path: pathlib.Path) -> Header:

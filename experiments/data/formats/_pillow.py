@@ -23,6 +23,8 @@ MODES = {
     "I": (1, "i4"),
     "F": (1, "f4"),
 }
+# Pillow goes by the content; a TIFF file under another name is not for it to read.
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # PNG colour type -> channels with alpha.
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -67,7 +69,7 @@ def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
         # A damaged EXIF block is a warning to Pillow; here its orientation is part of the image.
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
             if frames != 1:
                 raise refuse(path, f"holds {frames} images; save each as a file, or all as a TIFF volume")
@@ -79,7 +81,7 @@ def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
 
 def _check_sums(path: pathlib.Path) -> None:
     # Pillow compares the checksums of a PNG file only when it is asked to.
-    with Image.open(path) as image:
+    with Image.open(path, formats=_FORMATS) as image:
         if image.format == "PNG":
             image.verify()
 
@@ -94,7 +96,7 @@ def _deep_png_channels(path: pathlib.Path) -> int | None:
 
 
 def _read_deep_png(path: pathlib.Path, channels: int) -> np.ndarray:
-    with Image.open(path) as image:
+    with Image.open(path, formats=_FORMATS) as image:
         if image.getexif().get(0x0112, 1) != 1:
             raise refuse(path, "is a 16-bit colour PNG with an EXIF orientation; save it upright")
         if "transparency" in image.info:

@@ -1,0 +1,67 @@
+"""What a work directory remembers of the data: how images are read, their classes, and how often the test split was read."""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+from experiments import data
+from experiments.errors import UserError
+
+FILE = "preprocessing.json"
+TEST_READS = "test_reads.jsonl"
+
+
+def remember(dataset: data.Dataset, workdir: pathlib.Path) -> None:
+    """Writes preprocessing.json.
+
+    Raises:
+      UserError: the run began with images that were read otherwise, since its data have changed.
+    """
+    path = workdir / FILE
+    plain = json.loads(json.dumps(_plain(dataset)))
+    if path.exists():
+        began = json.loads(path.read_text())
+        changed = next((name for name in plain if began.get(name) != plain[name]), None)
+        if changed is not None:
+            raise UserError(
+                f"the data of {workdir} have changed: {changed} was {began.get(changed)}, now {plain[changed]}; "
+                "restore the images, or choose another --workdir"
+            )
+        return
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(plain, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def recall(workdir: pathlib.Path) -> tuple[data.Preprocessing, data.LabelNames]:
+    """How the images of a run are read, and its classes.
+
+    Raises:
+      UserError: preprocessing.json is missing or damaged.
+    """
+    path = workdir / FILE
+    try:
+        plain = json.loads(path.read_text())
+        names = {field.name for field in dataclasses.fields(data.Preprocessing)}
+        known = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in plain.items() if name in names
+        }
+        return data.Preprocessing(**known), data.LabelNames(tuple(plain["class_names"]), plain["task"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); train the run again") from error
+
+
+def count_test_read(workdir: pathlib.Path, command: str) -> int:
+    """Records that the test split is about to be read, and returns how often it was, this time included."""
+    path = workdir / TEST_READS
+    with path.open("a") as file:
+        file.write(json.dumps({"command": command, "time": round(time.time(), 3)}) + "\n")
+    return len(path.read_text().splitlines())
+
+
+def _plain(dataset: data.Dataset) -> dict[str, object]:
+    if dataset.preprocessing is None or dataset.labels is None:
+        raise ValueError("dataset: expected one that load_dataset has measured")
+    described = dataclasses.asdict(dataset.preprocessing)
+    return {**described, "class_names": dataset.labels.names, "task": dataset.labels.task}

@@ -3,6 +3,7 @@
 from experiments.data._augmentation import AUGMENTATIONS as AUGMENTATIONS
 from experiments.data._augmentation import augment as augment
 from experiments.data._augmentation import check_augmentation as check_augmentation
+from experiments.data._batches import BalancedBatches as BalancedBatches
 from experiments.data._batches import evaluation_batches as evaluation_batches
 from experiments.data._batches import index_batches as index_batches
 from experiments.data._batches import training_batches as training_batches

@@ -51,20 +51,23 @@ NORMALIZATIONS: Mapping[str, Callable[[Images], Images]] = {
 }
 
 
-def normalization(name: str, preprocessing: Preprocessing) -> Callable[[Images], Images]:
+def normalization(name: str, preprocessing: Preprocessing | None) -> Callable[[Images], Images]:
     """The function that a configuration names.
 
     Args:
       name: one of `NORMALIZATIONS`, or `MEASURED`.
-      preprocessing: of the data set, with its moments where they are asked for.
+      preprocessing: of the data set, with its moments where they are asked for; None is enough for constants.
 
     Raises:
       UserError: constants for another number of channels.
+      ValueError: moments that were not measured.
     """
     if name == MEASURED:
+        if preprocessing is None or not preprocessing.mean:
+            raise ValueError("preprocessing: expected the moments of a data set; load it with normalization=measured")
         return _standardized(preprocessing.mean, preprocessing.deviation)
     channels = _CHANNELS.get(name)
-    if channels not in (None, preprocessing.channels):
+    if preprocessing is not None and channels not in (None, preprocessing.channels):
         raise UserError(
             f"normalization={name} is for {channels} channel(s), the images have {preprocessing.channels}; "
             f"choose {MEASURED}"

@@ -17,7 +17,7 @@ Values = Callable[[np.ndarray, np.ndarray], float]
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray, task: str, *, seed: int = 0) -> dict[str, Any]:
-    """Every metric of a task with its 95 % interval.
+    """Every metric of a task with its 95 % interval: Wilson's for the accuracy, otherwise percentiles of a bootstrap.
 
     Args:
       logits: `[n, classes]`, or `[seeds, n, classes]`, whose metrics are averaged over seeds.
@@ -37,6 +37,10 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, task: str, *,
         value = _mean(function, labels, probabilities)
         resampled = [_mean(function, labels[draw], probabilities[:, draw]) for draw in draws]
         result[name] = {"value": _plain(value), "interval": _interval(resampled)}
+    if task != MULTI_LABEL:
+        # A bootstrap of answers that are all right has no width.
+        interval = metrics.confidence_interval(result["accuracy"]["value"], len(labels))
+        result["accuracy"]["interval"] = list(interval)
     return result
 
 

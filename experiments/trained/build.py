@@ -39,7 +39,6 @@ def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]
     overrides, group = config.model_overrides.to_dict(), model_group(config)
 
     def refusal(image_shape: tuple[int, ...], num_classes: int) -> str | None:
-        wanted = {"input_shape": tuple(image_shape), "num_classes": num_classes}
         if len(image_shape) - 1 != group.dim:
             kinds = {1: "signals", 2: "images", 3: "volumes"}
             return (
@@ -51,8 +50,7 @@ def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]
             return f"model_overrides.input_shape is {list(shape)}; leave it out, or set --config.image_size"
         if classes is not None and classes < num_classes:
             return f"{num_classes} classes, but model_overrides.num_classes={classes}; leave it out"
-        completed = config.copy_and_resolve_references()
-        completed.model_overrides.update({**wanted, **overrides})
+        completed = with_data_shapes(config, image_shape, num_classes)
         try:
             nnx.eval_shape(lambda: build_model(completed, nnx.Rngs(0)))
         except UserError as error:

@@ -78,20 +78,20 @@ def create_program(
     config: Config,
     build_model: Callable[[nnx.Rngs], nnx.Module],
     *,
-    preprocessing: data.Preprocessing,
-    objective: Objective,
     steps_per_epoch: int,
     layout: Layout,
+    preprocessing: data.Preprocessing | None = None,
+    objective: Objective | None = None,
 ) -> tuple[Program, TrainState]:
     """Builds the network of every seed and the functions that train them.
 
     Args:
       config: the run's configuration.
       build_model: makes a network from its random streams.
-      preprocessing: of the data set.
-      objective: of its task.
       steps_per_epoch: updates in one epoch.
       layout: the devices.
+      preprocessing: of the data set; needed where the normalisation is measured.
+      objective: of the task; one of several classes by default.
 
     Returns:
       The program and its initial state, replicated over the devices.
@@ -100,6 +100,7 @@ def create_program(
     schedule = optimizers.create_schedule(config, steps_per_epoch)
     plateau = optimizers.plateau(config)
     normalize = data.normalization(config.normalization, preprocessing)
+    objective = objective or Objective(label_smoothing=config.label_smoothing)
     group = model_group(config)
     graphs, names = {}, {}
 

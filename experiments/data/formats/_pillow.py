@@ -24,7 +24,7 @@ MODES = {
     "F": (1, "f4"),
 }
 # Pillow goes by the content; a TIFF file under another name is not for it to read.
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # PNG colour type -> channels with alpha.
 _PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}

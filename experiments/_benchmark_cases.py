@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.config import flags
+from experiments.config.loading import load_config
 from experiments.errors import UserError
 from experiments.training.parallel import create_layout
-from experiments.training.step import create_program
+from experiments.training.program import create_program
 from gequi_jax import actions, groups, models, nn
 
 # A function and its arguments; the first argument is the one that training steps replace by their result.
@@ -168,9 +168,9 @@ def _training_steps(quick: bool) -> Iterator[Case]:
 def _step(name: str, batch_size: int) -> Callable[[], Program]:
     def make() -> Program:
         try:
-            config = flags.load_config(name)
+            config = load_config(name)
         except UserError:
-            config = flags.load_config("default")  # the small models and new groups have no file of their own
+            config = load_config("default")  # the small models and new groups have no file of their own
         config.model, config.batch_size = name, batch_size
         config.num_devices = config.num_seeds = 1
         layout = create_layout(1, batch_size=batch_size, seeded=False)

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from experiments.results import summary
+from experiments.trained.inside import lifted_maps
 from gequi_jax import actions, groups, nn
 
 ATTENTIVE = (nn.AttentiveLiftingConv, nn.AttentiveGroupConv)
@@ -73,7 +73,7 @@ def look(
     def run(state: Any, images: Array):
         network = nnx.merge(graph, state)
         logits, found = nnx.capture(network, nnx.Intermediate)(normalize(images))
-        lifted = summary.lifted_maps(network, normalize(images))
+        lifted = lifted_maps(network, normalize(images))
         return logits, lifted, [_passed(module, _sown(found, path)) for path, module in modules.items()]
 
     logits, lifted, passed = run(state, jnp.asarray(images))

@@ -12,7 +12,7 @@ from flax import nnx
 
 from experiments._visualize_measure import Difference, Layer, name
 from experiments.errors import UserError
-from experiments.results import summary
+from experiments.trained.inside import lifted_maps
 from gequi_jax import actions, groups, nn
 
 ATTENDING = (nn.LiftingSelfAttention, nn.GroupSelfAttention)
@@ -123,7 +123,7 @@ def layer_inputs(
     def run(state: Any, images: jax.Array):
         network = nnx.merge(graph, state)
         logits, found = nnx.capture(network, nnx.Intermediate)(normalize(images))
-        return logits, summary.lifted_maps(network, normalize(images)), [_at(found, path)["read"] for path in paths]
+        return logits, lifted_maps(network, normalize(images)), [_at(found, path)["read"] for path in paths]
 
     logits, lifted, read = run(state, jnp.asarray(images))
     layers = [

@@ -20,7 +20,7 @@ import jax
 from experiments import _benchmark_cases as cases
 from experiments import _benchmark_report as report
 from experiments.errors import Parser, UserError, fail
-from experiments.results import summary
+from experiments.results.environment import environment
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
 
@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         measured[section] = found
         measurements = [measurement for name in makers for measurement in measured.get(name, [])]
         result = {
-            "environment": summary.environment(),
+            "environment": environment(),
             "repeats": options.repeats,
             "quick": options.quick,
             "not_measured": [name for name in makers if name not in measured],

@@ -16,9 +16,10 @@ from experiments import _visualize_captions as captions
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
 from experiments import _visualize_queries as queries
-from experiments import data, evaluate
+from experiments import data
 from experiments._visualize_images import file_image, image_of_test_split
 from experiments.errors import UserError
+from experiments.results.equivariance import transformed
 from experiments.runs import Run, load_run, with_downsampling
 from gequi_jax import actions
 
@@ -176,7 +177,7 @@ def _transforms(run: Run, image: np.ndarray) -> panels.Transforms:
         raise UserError(
             f"--workdir {run.workdir}: {run.config.model} has no symmetry to show; choose a run with a group"
         )
-    images = [evaluate.transformed(run.group, element)(image[None])[0] for element in elements]
+    images = [transformed(run.group, element)(image[None])[0] for element in elements]
     return panels.Transforms(run.group, elements, np.asarray(images))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from experiments import summary
+from experiments.results import summary
 from gequi_jax import actions, groups, nn
 
 ATTENTIVE = (nn.AttentiveLiftingConv, nn.AttentiveGroupConv)

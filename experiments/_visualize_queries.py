@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments import summary
 from experiments._visualize_measure import Difference, Layer, name
 from experiments.errors import UserError
+from experiments.results import summary
 from gequi_jax import actions, groups, nn
 
 ATTENDING = (nn.LiftingSelfAttention, nn.GroupSelfAttention)

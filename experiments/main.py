@@ -4,8 +4,8 @@ import dataclasses
 import sys
 from logging import getLogger
 
-from experiments import command_line
-from experiments.errors import UserError
+from experiments.config import flags
+from experiments.errors import UserError, fail
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,14 +18,15 @@ def main(arguments: list[str] | None = None) -> None:
       SystemExit: with code 2 and one line on the error stream after a mistake of the user.
     """
     try:
-        command = command_line.parse(sys.argv[1:] if arguments is None else arguments)
+        command = flags.parse(sys.argv[1:] if arguments is None else arguments)
         if command.help:
-            print(f"{command_line.USAGE}\nFields:\n{command_line.describe(command.config)}")
+            print(f"{flags.USAGE}\nFields:\n{flags.describe(command.config)}")
             return
         # Imported late: --help and mistakes in the flags should not wait for JAX.
         from absl import logging
 
-        from experiments import parallel, train
+        from experiments.training import parallel
+        from experiments.training import run as train
 
         # Both report what fails in the background with a traceback; `train` says it in one line.
         logging.set_verbosity(logging.FATAL)
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
             parallel.initialize(**dataclasses.asdict(command.distributed))
         train.run(command.config, command.workdir)
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
 
 
 if __name__ == "__main__":

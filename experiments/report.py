@@ -12,9 +12,10 @@ import shlex
 import statistics
 from typing import Any
 
-from experiments import command_line, settings, summary
-from experiments._typing import Config
-from experiments.errors import UserError
+from experiments.config import Config, flags
+from experiments.config import validation as settings
+from experiments.errors import Parser, UserError, fail
+from experiments.results import summary
 from gequi_jax import models
 
 OUTPUT = pathlib.Path(__file__).parent / "RESULTS.md"
@@ -49,7 +50,7 @@ COLUMNS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes the table."""
-    parser = command_line.Parser(description="Collects finished runs into a table.")
+    parser = Parser(description="Collects finished runs into a table.")
     parser.add_argument("--runs", default="runs", help="a directory with work directories in it, at any depth")
     parser.add_argument("--output", default=str(OUTPUT))
     parser.add_argument("--record", metavar="RUN", help="keep a finished run for the summaries of others to quote")
@@ -65,9 +66,9 @@ def main(arguments: list[str] | None = None) -> None:
         output.write_text(f"{render(runs, page)}\n{REMARKS}\n{remarks.lstrip()}")
         print(f"{len(runs)} runs written to {output}")
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
     except OSError as error:
-        command_line.fail(UserError(f"{output} cannot be written ({error.strerror})"))
+        fail(UserError(f"{output} cannot be written ({error.strerror})"))
 
 
 def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
@@ -158,7 +159,7 @@ def command(result: dict[str, Any]) -> str:
 def _row(model: str) -> Config | None:
     """The configuration of a model's own row of a table, where it has one."""
     try:
-        return command_line.load_config(model)
+        return flags.load_config(model)
     except UserError:
         return None
 

@@ -14,9 +14,8 @@ from experiments import (
     _visualize_pose_index,
     _visualize_receptive_fields,
     _visualize_steerability,
-    command_line,
 )
-from experiments.errors import UserError
+from experiments.errors import Parser, UserError, fail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise UserError(f"--out {options.out}: cannot be written ({error.strerror})") from error
         print(caption, *paths, sep="\n")
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -65,7 +64,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
       UserError: an unknown picture, option or value, or an output directory that cannot be made.
     """
-    parser = command_line.Parser(
+    parser = Parser(
         prog="python -m experiments.visualize", description="Pictures of what the layers do; of attention by default."
     )
     pictures = parser.add_subparsers(dest="picture", metavar="PICTURE", required=True)

@@ -7,14 +7,14 @@ import sys
 
 import rich
 
-from experiments import command_line, summary
 from experiments.benchmark import options, page, plots, record, tables
 from experiments.benchmark.cases import sections
 from experiments.benchmark.growth import growth
 from experiments.benchmark.measure import measure
 from experiments.benchmark.measurement import Measurement, by_section
 from experiments.benchmark.options import Options
-from experiments.errors import UserError
+from experiments.errors import UserError, fail
+from experiments.results.environment import environment
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         run(options.parse(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
 
 
 def run(chosen: Options) -> None:
@@ -48,7 +48,7 @@ def run(chosen: Options) -> None:
             measured[section] += measure(case, repeats=chosen.repeats, memory_limit=chosen.memory_limit)
         tables.print_section(section, measured[section])
         in_order = [measurement for name in cases for measurement in measured.get(name, ())]
-        result = record.Record(summary.environment(), chosen.repeats, chosen.quick, in_order)
+        result = record.Record(environment(), chosen.repeats, chosen.quick, in_order)
         _write(result, chosen, not_measured=[name for name in cases if name not in measured])
     tables.print_growth(growth([measurement for group in measured.values() for measurement in group]))
 

@@ -4,11 +4,10 @@ import argparse
 import dataclasses
 import pathlib
 
-from experiments import command_line
 from experiments.benchmark.cases import sections
 from experiments.benchmark.page import PAGE
 from experiments.benchmark.torch_process import find_interpreter
-from experiments.errors import UserError
+from experiments.errors import Parser, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +58,7 @@ def parse(arguments: list[str]) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_line.Parser(
-        prog="python -m experiments.benchmark", description="Time and memory of layers and training steps."
-    )
+    parser = Parser(prog="python -m experiments.benchmark", description="Time and memory of layers and training steps.")
     parser.add_argument("--quick", action="store_true", help="small sizes, to check that everything runs")
     parser.add_argument(
         "--only", action="append", metavar="SECTION", help=f"one of {', '.join(sections(True))}; repeatable"

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 
-from experiments._typing import Config
+from experiments.config import Config
 from experiments.data._batches import evaluation_batches as evaluation_batches
 from experiments.data._batches import index_batches as index_batches
 from experiments.data._batches import training_batches as training_batches

@@ -4,22 +4,21 @@ CIFAR-10 and PatchCamelyon are downloaded and need TensorFlow (the extra [data])
 rotated_mnist, made from what DIR holds, does not either. The files are array_record files, which can be read at random.
 """
 
-from experiments import command_line
-from experiments.errors import UserError
+from experiments.errors import Parser, UserError, fail
 
 NAMES = ("cifar10", "patch_camelyon", "rotated_mnist")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Downloads and prepares one set."""
-    parser = command_line.Parser(description="Prepares a TFDS set for training.")
+    parser = Parser(description="Prepares a TFDS set for training.")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--data_dir", default="data")
     try:
         options = parser.parse_args(arguments)
         prepare(options.name, options.data_dir)
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
 
 
 def prepare(name: str, directory: str) -> None:

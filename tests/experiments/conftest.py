@@ -8,8 +8,8 @@ import jax
 import pytest
 from flax import nnx
 
-from experiments import summary
-from experiments.configs import default
+from experiments.config import default_config
+from experiments.results import summary
 from gequi_jax import groups, models
 
 
@@ -81,7 +81,7 @@ def drawing_config(tiny_model):
 
 
 def make_tiny_config(model):
-    config = default.get_config()
+    config = default_config()
     config.model, config.z2_model = model, "tiny_z2"
     config.num_train, config.num_validation, config.num_test = 70, 30, 40
     config.num_epochs, config.warmup_epochs = 3, 1.0

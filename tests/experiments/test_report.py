@@ -3,7 +3,11 @@ import re
 
 import pytest
 
-from experiments import command_line, report, settings, summary, train
+from experiments import report
+from experiments.config import flags
+from experiments.config import validation as settings
+from experiments.results import summary
+from experiments.training import run as train
 
 
 def result(**fields):
@@ -133,7 +137,7 @@ def test_a_recorded_run_is_quoted_with_its_command(tiny_config, tmp_path, monkey
     command = quoted["command"].split()
     assert command[:3] == ["python", "-m", "experiments.main"]
     assert {"--config.model=tiny_z2", "--config.num_train=70"} <= set(command)
-    again = command_line.parse(command[3:]).config
+    again = flags.parse(command[3:]).config
     assert settings.as_plain(again) == result["config"]
     tiny_config.dataset = "rotmnist"
     assert summary.recorded(tiny_config) is None

@@ -16,9 +16,14 @@ from experiments import _visualize_images as pictured
 from experiments import _visualize_maps as maps
 from experiments import _visualize_measure as measure
 from experiments import _visualize_panels as panels
-from experiments import checkpoints, evaluate, parallel, runs, settings, steps, summary, train, visualize
+from experiments import runs, visualize
 from experiments._visualize_steerability import number
-from experiments.configs import default
+from experiments.config import default_config
+from experiments.config import validation as settings
+from experiments.results import summary
+from experiments.results.equivariance import transformed
+from experiments.training import checkpoints, parallel, step
+from experiments.training import run as train
 from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
 
@@ -43,11 +48,11 @@ def grown(params):
 def workdir(tmp_path_factory):
     """A finished run as the training program leaves it, but of random weights."""
     folder = tmp_path_factory.mktemp("run")
-    config = default.get_config()
+    config = default_config()
     config.model_overrides.features = 2
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=False)
-        _, state = steps.create_program(
+        _, state = step.create_program(
             config, lambda rngs: train.build_model(config, rngs), steps_per_epoch=1, layout=layout
         )
         state = state._replace(params=grown(state.params))
@@ -152,7 +157,7 @@ def test_maps_turn_in_other_networks(name, overrides):
     group = models.model_info(name).group
     image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
     elements = actions.grid_preserving_elements(group)
-    images = np.concatenate([evaluate.transformed(group, element)(image) for element in elements])
+    images = np.concatenate([transformed(group, element)(image) for element in elements])
     _, _, layers = measure.look(model, images, lambda images: images)
     assert len(layers) == 9
     assert sum(layer.maps[0].std() > 1e-3 for layer in layers) >= 3

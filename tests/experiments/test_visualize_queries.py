@@ -12,7 +12,7 @@ from PIL import Image
 from experiments import _visualize_attention as attention
 from experiments import _visualize_queries as queries
 from experiments import runs, visualize
-from experiments.configs import default
+from experiments.config import default_config
 from gequi_jax import models, nn
 from gequi_jax.actions import grid_preserving_elements
 
@@ -44,7 +44,7 @@ def build(name):
 
 
 def build_run(name):
-    config = default.get_config()
+    config = default_config()
     config.model = name
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         return runs.Run(pathlib.Path("run"), config, models.model_info(name).group, build(name), 0.5)

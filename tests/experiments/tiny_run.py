@@ -7,7 +7,7 @@ is the configuration, too.
 import sys
 
 from experiments import main as program
-from experiments import summary
+from experiments.results import summary
 from tests.experiments.conftest import make_tiny_config, make_tiny_models
 
 ADDRESSES = ("coordinator_address", "num_processes", "process_id")

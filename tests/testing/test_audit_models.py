@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command_line, data, settings, summary
-from experiments.configs import default
-from experiments.parallel import create_layout
-from experiments.steps import create_program
-from experiments.train import build_model
+from experiments import data
+from experiments.config import default_config, flags
+from experiments.config import validation as settings
+from experiments.results import summary
+from experiments.training.parallel import create_layout
+from experiments.training.run import build_model
+from experiments.training.step import create_program
 from gequi_jax import models
 from gequi_jax.testing import audit
 from tests.networks import random_network, random_weights
@@ -49,7 +51,7 @@ def test_networks_pass_the_audit_with_weights_three_times_as_large(name):
 
 def recipe(name: str, **overrides):
     """The configuration of a network, with batches of two and generated data for twenty steps."""
-    config = default.get_config() if name.startswith("digits_") else command_line.load_config(name)
+    config = default_config() if name.startswith("digits_") else flags.load_config(name)
     config.model = name
     config.model_overrides.update(overrides)
     config.num_seeds, config.batch_size = 1, 2

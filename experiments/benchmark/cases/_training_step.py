@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from experiments import command_line
 from experiments.benchmark.cases._case import Case
 from experiments.benchmark.programs import STEP, Contender, JaxContender, Program
 from experiments.benchmark.torch_process import NETWORKS, TorchContender
+from experiments.config import flags
 from experiments.errors import UserError
-from experiments.parallel import create_layout
-from experiments.steps import create_program
+from experiments.training.parallel import create_layout
+from experiments.training.step import create_program
 from gequi_jax import models
 
 QUICK = ("digits_r4_sa", "rotmnist_p4_cnn")
@@ -35,9 +35,9 @@ def training_step(section: str, quick: bool, torch_python: pathlib.Path | None) 
 
 def _config(name: str):
     try:
-        return command_line.load_config(name)
+        return flags.load_config(name)
     except UserError:
-        return command_line.load_config("default")  # small models and other groups have no file of their own
+        return flags.load_config("default")  # small models and other groups have no file of their own
 
 
 def _step(name: str, batch_size: int) -> Program:

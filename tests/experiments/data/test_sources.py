@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from experiments import data
-from experiments.configs import default
+from experiments.config import default_config
 from experiments.data import _mnist, _rotmnist
 from experiments.errors import UserError
 
@@ -254,7 +254,7 @@ def test_a_set_that_is_not_prepared_comes_with_its_command(tmp_path):
     ],
 )
 def test_data_that_does_not_fit(fields, shape, classes, message):
-    config = default.get_config()
+    config = default_config()
     config.update(fields)
     with pytest.raises(UserError, match=message):
         data.load_dataset(config, image_shape=shape, num_classes=classes)

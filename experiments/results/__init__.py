@@ -1,0 +1,1 @@
+"""What a run leaves: metrics, logs, audits, plots and the summary."""

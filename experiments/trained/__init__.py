@@ -1,0 +1,1 @@
+"""Trained networks: how they are built and restored, and what they show inside."""

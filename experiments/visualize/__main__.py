@@ -1,45 +1,25 @@
-"""Pictures of what the layers do: `python -m experiments.visualize [PICTURE] [--out DIR] ...`.
+"""Makes pictures of what the layers do: `python -m experiments.visualize [PICTURE] [--out DIR] ...`.
 
-Every picture measures what it shows, and has the numbers in its caption.
+Every picture measures what it shows and states the figures in its caption.
 """
 
 import argparse
-import dataclasses
 import pathlib
 import sys
-from collections.abc import Callable
 
-from experiments import (
-    _visualize_attention,
-    _visualize_pose_index,
-    _visualize_receptive_fields,
-    _visualize_steerability,
-)
 from experiments.errors import Parser, UserError, fail
+from experiments.visualize.attention.command import PICTURE as ATTENTION
+from experiments.visualize.picture import Output
+from experiments.visualize.pose_index.command import PICTURE as POSE_INDEX
+from experiments.visualize.receptive_fields.command import PICTURE as RECEPTIVE_FIELDS
+from experiments.visualize.steerability.command import PICTURE as STEERABILITY
 
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A sub-command.
-
-    Attributes:
-      summary: one line of help.
-      add_options: adds the options of this picture to its parser.
-      make: from all options to the files written and a caption.
-    """
-
-    summary: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    make: Callable[[argparse.Namespace], tuple[list[pathlib.Path], str]]
-
-
-DEFAULT = _visualize_attention.NAME
-MODULES = (_visualize_attention, _visualize_receptive_fields, _visualize_pose_index, _visualize_steerability)
-PICTURES = {module.NAME: Picture(module.SUMMARY, module.add_options, module.make) for module in MODULES}
+DEFAULT = ATTENTION
+PICTURES = {picture.name: picture for picture in (ATTENTION, RECEPTIVE_FIELDS, POSE_INDEX, STEERABILITY)}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Makes a picture and prints its caption and where it is.
+    """Makes a picture and prints its caption and its files.
 
     Args:
       arguments: the arguments after the program's name; those of the process by default.
@@ -49,17 +29,18 @@ def main(arguments: list[str] | None = None) -> None:
     """
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
+        output = Output(options.out)
         try:
-            paths, caption = PICTURES[options.picture].make(options)
+            caption = PICTURES[options.picture].make(options, output)
         except OSError as error:
             raise UserError(f"--out {options.out}: cannot be written ({error.strerror})") from error
-        print(caption, *paths, sep="\n")
+        print(caption, *output.paths, sep="\n")
     except UserError as error:
         fail(error)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Reads the options; without a picture those of the default one.
+    """Reads the options; without the name of a picture, those of the default picture.
 
     Raises:
       UserError: an unknown picture, option or value, or an output directory that cannot be made.
@@ -73,14 +54,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         options.add_argument("--out", "--output", default="runs/pictures", help="the directory of the files")
         picture.add_options(options)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        arguments = [DEFAULT, *arguments]
-    found = parser.parse_args(arguments)
-    found.out = pathlib.Path(found.out)
+        arguments = [DEFAULT.name, *arguments]
+    parsed = parser.parse_args(arguments)
+    parsed.out = pathlib.Path(parsed.out)
     try:
-        found.out.mkdir(parents=True, exist_ok=True)
+        parsed.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {found.out}: cannot be made ({error.strerror})") from error
-    return found
+        raise UserError(f"--out {parsed.out}: cannot be made ({error.strerror})") from error
+    return parsed
 
 
 if __name__ == "__main__":

@@ -1,89 +1,81 @@
-"""What the pictures of a run say below themselves: what is shown, and the numbers that were measured."""
+"""Captions of the attention pictures: what each shows, and the measured figures."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from experiments import _visualize_measure as measure
-from experiments._visualize_panels import Transforms
-from experiments._visualize_queries import Query
-from experiments._visualize_steerability import number
 from experiments.runs import Run
+from experiments.visualize.attention.measure import Attention, Downsampling, MapError, Transforms
+from experiments.visualize.attention.measure.downsampling import NAMES
+from experiments.visualize.text import number
 
-WAYS = {"pool": "pooled", "stride": "strided"}
 
-
-def attention(
-    run: Run, view: Transforms, prediction: str, errors: list[measure.Difference], query: Query | None
-) -> str:
-    """Of the maps of all layers; of self-attention those of one query."""
+def attention(run: Run, transforms: Transforms, image: str, measured: Attention) -> str:
+    """Of the attention maps of all layers; for self-attention those of one query."""
+    network = f"{run.config.model} ({100 * run.accuracy:.1f} % test accuracy)"
+    subject = f"{image}, and its transforms under {run.group.name}"
     mirrored = any(np.linalg.det(matrix) < 0 for matrix in run.group.matrices)
-    worst = max(errors, key=lambda error: error.largest)
-    of = f"{run.config.model} ({100 * run.accuracy:.1f} % on its test split)"
-    to = f"to {prediction}, and to its transforms under {run.group.name}"
     arrows = (
-        f"pointing where that pose has its top{', light red for mirrored poses' if mirrored else ''}; from no arrow for "
-        "the smallest value in the layer to the longest for the largest twentieth of those that are not 0. "
+        f"each points in the direction of its pose{' (light red: mirrored poses)' if mirrored else ''}, and its length "
+        "grows from the smallest value in the layer to the 95 % quantile of the positive values"
     )
-    if query is not None:
-        row, column = query.position
+    worst = max(measured.errors, key=lambda error: error.largest)
+    error = f"{number(worst.largest)} ({worst.name}), over {len(measured.errors)} layers and {len(transforms.elements)} elements"
+    if measured.query is None:
         return (
-            f"Attention of {of} from one position, the query, {to}. The query (red frame) is row {row}, column {column} of "
-            "the image, and moves with it; in each layer it is the position nearest to the same place relative to the map. "
-            "Colour: probability that the query pays to a position, mean over heads and output poses, on the group also "
-            "over query poses, and sum over key poses; one scale for each layer. Of a large map the surroundings of the query "
-            "are shown. Arrows: the same for each output pose, "
-            f"{arrows}Largest difference between the map of a transformed image for the transformed query and the "
-            f"transformed map of the image, over {len(errors)} layers, all positions, poses and heads and "
-            f"{len(view.elements)} elements: {number(worst.largest)} ({worst.name})."
+            f"Attention maps of {network} for {subject}. Colour: the factor 1 − α by which attention multiplies, mean over "
+            f"channels and poses, one scale a layer. Arrows: the same for each pose; {arrows}; the first layer acts on an "
+            "image, which has no poses. Largest difference between the map of a transformed image and the transformed map "
+            f"of the image: {error}."
         )
+    row, column = measured.query.position
     return (
-        f"Attention of {of} {to}. Colour: the share of the signal that attention lets through, mean over "
-        f"channels and poses; one scale for each layer. Arrows: the same for each pose, {arrows}"
-        "An image has no poses, so that the map of the first layer has no arrows. "
-        f"Largest difference between a map of a transformed image and the transformed map of the image, over "
-        f"{len(errors)} layers, all positions and poses and {len(view.elements)} elements: {number(worst.largest)} of the "
-        f"signal ({worst.name})."
+        f"Attention maps of {network} from one query for {subject}. The query (red frame), at row {row}, column {column} of "
+        "the image, moves with the image; on a smaller map it is the nearest position, and of a large map only its "
+        "surroundings are shown. Colour: the attention probability of a position, mean over heads, query poses and output "
+        f"poses and sum over key poses, one scale a layer. Arrows: the same for each output pose; {arrows}. Largest "
+        "difference between the map of a transformed image and the transformed map of the image, over all poses and "
+        f"heads: {error}."
     )
 
 
-def features(run: Run, channel: int, error: measure.Difference) -> str:
+def features(run: Run, channel: int, error: MapError) -> str:
     """Of the maps behind the lifting layer."""
     return (
-        f"Output of the lifting layer, channel {channel}, whose responses vary most: under {run.group.name} the maps turn "
-        "with the image, and each is passed on to another pose. The frame follows one map. Largest difference from the "
-        f"turned and shifted maps of the image: {number(error.largest)}, in units of the response; root mean "
-        f"square {number(error.relative)} of its standard deviation."
+        f"Output of the lifting layer in channel {channel}, the one with the largest standard deviation, for the transforms "
+        f"of the image under {run.group.name}; the frame follows one map. Largest difference from the transformed feature "
+        f"maps of the image: {number(error.largest)} in units of the response (root mean square: {number(error.relative)} "
+        "of the standard deviation)."
     )
 
 
-def regimes(run: Run, layers: dict[str, measure.Layer], errors: dict[str, list[measure.Difference]]) -> str:
-    """Of a layer in networks that differ in how they halve their maps."""
-    trained = WAYS[getattr(run.model, "downsampling", "pool")]
+def downsampling(run: Run, ways: Sequence[Downsampling]) -> str:
+    """Of one layer in networks that differ in how they downsample."""
+    first = ways[0].layer
+    trained = NAMES[getattr(run.model, "downsampling", "pool")]
     parts = []
-    for name, found in errors.items():
-        shown = next(error for error in found if error.name == layers[name].name)
-        worst = max(found, key=lambda error: error.largest)
+    for way in ways:
+        shown = next(error for error in way.layer_errors if error.name == way.layer.name)
+        worst = max(error.largest for error in way.layer_errors)
         parts.append(
-            f"{name}: {number(shown.largest)} of the signal, root mean square {number(shown.relative)} of the map's standard deviation "
-            f"({number(worst.largest)} in the worst of {len(found)} layers)"
+            f"{way.name} {number(shown.largest)} (root mean square: {number(shown.relative)} of the standard deviation; "
+            f"largest of {len(way.layer_errors)} layers: {number(worst)})"
         )
-    side = next(iter(layers.values())).maps.shape[1]
     return (
-        f"Attention in {next(iter(layers.values())).name} ({side}x{side}), behind the first halving of the map: by 2x2 "
-        "pooling, which commutes with turns, or by a stride of 2, which on an even side reads off the centre. The weights "
-        f'are those of the {trained} network in both. Maps: mean over poses; "off by": largest difference of any pose '
-        f"from the transformed map of the image; one scale for all maps and one for all differences. Largest difference, "
-        f"{'; '.join(parts)}."
+        f"Attention maps of {first.name} ({first.maps.shape[1]}x{first.maps.shape[2]}), the first layer after "
+        "downsampling, by 2x2 pooling, which commutes with rotations, or by a stride of 2, which on an even side samples "
+        f"off the centre; both networks have the weights of the {trained} one. Maps: mean over poses; error: largest "
+        "absolute difference over poses from the transformed map of the image; one scale for all maps and one for all "
+        f"errors. Largest error: {'; '.join(parts)}."
     )
 
 
-def animation(frames: int, between: float | None, query: Query | None) -> str:
-    """Of the image that turns."""
-    turning = (
-        "with attention to each"
-        if query is None
-        else "and the query with it, at the nearest position, with attention from there"
-    )
+def animation(num_frames: int, error: float | None, has_query: bool) -> str:
+    """Of the rotating image."""
+    query = ", from a query that rotates with it" if has_query else ""
     claim = (
-        "" if between is None else f" Maps a quarter turn apart are those of each other, turned, to {number(between)}."
+        ""
+        if error is None
+        else f" Largest difference between maps a quarter turn apart, rotated back: {number(error)}."
     )
-    return f"The image turned in {frames} steps through 360°, {turning}.{claim}"
+    return f"The image through 360° in {num_frames} steps, with the attention to each{query}.{claim}"

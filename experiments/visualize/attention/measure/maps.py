@@ -1,48 +1,46 @@
-"""What attentive convolutions let pass, for images and their transforms, and how far that is from equivariant."""
+"""Attention maps of the layers of a network, and their equivariance errors."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jaxtyping import Array
 
-from experiments.results import summary
-from gequi_jax import actions, groups, nn
-
-ATTENTIVE = (nn.AttentiveLiftingConv, nn.AttentiveGroupConv)
-PASSED = "share let through"
+from experiments.trained.attention import Capture
+from experiments.visualize.equivariance import differences, transform_maps
+from gequi_jax import groups
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
-    """A layer with attention, looked at.
+class LayerMaps:
+    """The attention maps of a layer.
 
     Attributes:
-      name: which it is.
-      maps: `[images, rows, columns, poses]`; one pose for an image.
+      name: of the layer.
+      maps: `[images, rows, columns, poses]`; one pose on the plane.
       unit: of the maps.
-      queries: of self-attention, the position for each image from which it looks, `[images, 2]`.
+      queries: of self-attention, the position of the query in each image, `[images, 2]`.
     """
 
     name: str
     maps: np.ndarray
-    unit: str = PASSED
+    unit: str
     queries: np.ndarray | None = None
+
+    def of(self, images: slice) -> "LayerMaps":
+        """The maps of some of the images."""
+        queries = None if self.queries is None else self.queries[images]
+        return dataclasses.replace(self, maps=self.maps[images], queries=queries)
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """How far the maps of transformed images are from the transformed maps of the image.
+class MapError:
+    """The difference between the maps of transformed images and the transformed maps of the image.
 
     Attributes:
       name: of the layer.
-      largest: of all positions, poses and elements, as a part of the signal.
-      relative: root of the mean square, relative to the standard deviation of the map of the image.
+      largest: over all positions, poses and elements.
+      relative: root mean square, relative to the standard deviation of the map of the image.
     """
 
     name: str
@@ -50,105 +48,42 @@ class Difference:
     relative: float
 
 
-def look(
-    model: nnx.Module, images: np.ndarray, normalize: Callable[[Any], Any]
-) -> tuple[np.ndarray, np.ndarray | None, list[Layer]]:
-    """Runs a network once, with its attention captured.
+def gate_maps(capture: Capture) -> list[LayerMaps]:
+    """The maps of attentive convolutions, without layers whose attention does not depend on the position."""
+    return [
+        LayerMaps(layer.name, layer.values, "1 − α" if layer.layer.residual else "α")
+        for layer in capture.layers
+        if layer.values.shape[1] > 1
+    ]
+
+
+def map_error(name: str, maps: np.ndarray, elements: Sequence[int], group: groups.FiniteGroup) -> MapError:
+    """The error of a layer.
 
     Args:
-      model: in evaluation mode.
-      images: `[n, rows, columns, channels]` in [0, 1].
-      normalize: what the network reads for them.
-
-    Returns:
-      Logits; the output of the lifting layer, `[n, rows, columns, group, channels]`, or None; and the attentive layers
-      in the order of their names, those left out whose maps do not vary over positions. Their maps are the share of the
-      signal that attention lets through, in [0, 1]: the mean of 1 - alpha over the channels (of alpha itself in a layer
-      without the residual form).
+      name: of the layer.
+      maps: `[images, rows, columns, poses]`; the first images are the image under each element.
+      elements: these elements, the identity first.
+      group: the group.
     """
-    modules = {path: module for path, module in nnx.iter_modules(model) if isinstance(module, ATTENTIVE)}
-    graph, state = nnx.split(model)
-
-    @jax.jit
-    def run(state: Any, images: Array):
-        network = nnx.merge(graph, state)
-        logits, found = nnx.capture(network, nnx.Intermediate)(normalize(images))
-        lifted = summary.lifted_maps(network, normalize(images))
-        return logits, lifted, [_passed(module, _sown(found, path)) for path, module in modules.items()]
-
-    logits, lifted, passed = run(state, jnp.asarray(images))
-    layers = [Layer(name(path), np.asarray(values)) for path, values in zip(modules, passed, strict=True)]
-    layers = [layer for layer in layers if layer.maps.shape[1] > 1]
-    return np.asarray(logits), None if lifted is None else np.asarray(lifted), layers
+    difference = differences(maps, elements, group)
+    deviation = max(float(maps[0].std()), 1e-12)
+    return MapError(name, float(np.abs(difference).max()), math.sqrt((difference**2).mean()) / deviation)
 
 
-def moved(element: int, maps: np.ndarray, group: groups.FiniteGroup) -> np.ndarray:
-    """L_g of maps `[n, rows, columns, poses]`, of functions on the group or, with a single pose, on the plane."""
-    values = jnp.asarray(maps)
-    if maps.shape[-1] == 1:
-        return np.asarray(actions.act_on_grid(element, values, group=group))
-    return np.asarray(actions.act_on_feature_map(element, values[..., None], group=group))[..., 0]
-
-
-def compare(maps: np.ndarray, elements: Sequence[int], group: groups.FiniteGroup) -> np.ndarray:
-    """Maps of transformed images less the transformed maps of the image.
+def frame_error(layers: Sequence[LayerMaps], group: groups.FiniteGroup) -> float | None:
+    """The largest difference between a map and the rotated map of a quarter turn earlier; None without quarter turns.
 
     Args:
-      maps: `[images, rows, columns, poses]`, first those of the image transformed by each element.
-      elements: which they are, the identity first.
-      group: that they belong to.
-    """
-    expected = [moved(element, maps[:1], group)[0] for element in elements]
-    return maps[: len(elements)].astype(np.float64) - np.asarray(expected, np.float64)
-
-
-def differences(layers: Sequence[Layer], elements: Sequence[int], group: groups.FiniteGroup) -> list[Difference]:
-    """The differences of all layers, see `compare`."""
-    found = []
-    for layer in layers:
-        error = compare(layer.maps, elements, group)
-        spread = max(float(layer.maps[0].std()), 1e-12)
-        found.append(Difference(layer.name, float(np.abs(error).max()), math.sqrt((error**2).mean()) / spread))
-    return found
-
-
-def frame_difference(layers: Sequence[Layer], group: groups.FiniteGroup) -> float | None:
-    """The largest difference between a map and that of a quarter turn before, turned; None without quarter turns.
-
-    Args:
-      layers: with the maps of turns through 360 degrees in equal steps, in number a multiple of 4.
-      group: in which the quarter turn is looked for.
+      layers: with the maps of a full rotation in equal steps, in number a multiple of 4.
+      group: in which the quarter turn is looked up.
     """
     quarter = next((e for e, matrix in enumerate(group.matrices) if np.allclose(matrix, [[0, -1], [1, 0]])), None)
     if quarter is None:
         return None
     largest = 0.0
     for layer in layers:
-        turned = np.roll(moved(quarter, layer.maps, group), len(layer.maps) // 4, axis=0)
-        largest = max(largest, float(np.abs(layer.maps - turned).max()))
+        turned = transform_maps(quarter, layer.maps, group, pose_axes=int(layer.maps.shape[-1] > 1))
+        expected = np.roll(turned, len(layer.maps) // 4, axis=0)
+        largest = max(largest, float(np.abs(layer.maps - expected).max()))
     return largest
-
-
-def _sown(found: Any, path: Sequence[Any]) -> tuple[Array, ...]:
-    for part in path:
-        found = found[part]
-    return found["attention"].get_value()[0]
-
-
-def _passed(module: nnx.Module, maps: Sequence[Array]) -> Array:
-    alpha = math.prod(maps[1:], start=maps[0])
-    passed = 1 - alpha if module.residual else alpha
-    responses = getattr(module.attention, "attends_to", "responses") == "responses"
-    # Maps of responses are [n, rows, columns, out_pose, in_pose, in_channel, out_channel], of an input [..., pose, channel].
-    return passed.mean(axis=(-3, -2, -1) if responses else -1)
-
-
-def name(path: Sequence[Any]) -> str:
-    """What a picture calls the layer at a path of a network."""
-    match tuple(path):
-        case "convs", index:
-            return f"layer {index + 1}"
-        case "blocks", index, "attention":
-            return f"block {index + 1}"
-        case _:
-            return ".".join(map(str, path))

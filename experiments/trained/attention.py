@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -108,7 +108,7 @@ def _run(
     model: nnx.Module,
     images: np.ndarray,
     normalize: Normalize,
-    modules: dict[Any, nnx.Module],
+    modules: Mapping[Any, Any],
     read: Callable[[Any], list[Array]],
 ) -> Capture:
     graph, state = nnx.split(model)
@@ -148,13 +148,20 @@ class _InputRecorder(nnx.Module):
 
 def _follow(tree: Any, path: Sequence[Any]) -> Any:
     for part in path:
-        tree = getattr(tree, part) if isinstance(tree, nnx.Module) and isinstance(part, str) else tree[part]
+        tree = _child(tree, part)
     return tree
+
+
+def _child(tree: Any, part: Any) -> Any:
+    if isinstance(tree, nnx.Module) and isinstance(part, str):
+        return getattr(tree, part)
+    container: Any = tree
+    return container[part]
 
 
 def _replace(model: nnx.Module, path: Sequence[Any], module: nnx.Module) -> None:
     *parents, last = path
-    parent = _follow(model, parents)
+    parent: Any = _follow(model, parents)
     if isinstance(last, str):
         setattr(parent, last, module)
     else:

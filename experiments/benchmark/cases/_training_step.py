@@ -8,7 +8,7 @@ import numpy as np
 from experiments.benchmark.cases._case import Case
 from experiments.benchmark.programs import STEP, Contender, JaxContender, Program
 from experiments.benchmark.torch_process import NETWORKS, TorchContender
-from experiments.config import flags
+from experiments.config import Config, flags
 from experiments.errors import UserError
 from experiments.training.parallel import create_layout
 from experiments.training.step import create_program
@@ -26,14 +26,14 @@ def training_step(section: str, quick: bool, torch_python: pathlib.Path | None) 
     """Forward, backward and optimiser step at the batch size of the published recipe."""
     names = QUICK if quick else [name for name in models.list_models() if name.startswith("rotmnist_")]
     for name in names:
-        batch_size = 4 if quick else BATCH_SIZES.get(name, _config(name).batch_size)
+        batch_size: int = 4 if quick else BATCH_SIZES.get(name) or _config(name).batch_size
         contenders: dict[str, Contender] = {"gequi_jax": JaxContender(lambda n=name, b=batch_size: _step(n, b))}
         if torch_python is not None and name in NETWORKS:
             contenders["PyTorch"] = TorchContender(torch_python, name, batch_size)
         yield Case(section, dict(model=name, batch=batch_size), (), contenders, passes=(STEP,))
 
 
-def _config(name: str):
+def _config(name: str) -> Config:
     try:
         return flags.load_config(name)
     except UserError:

@@ -17,7 +17,7 @@ def attention(run: Run, transforms: Transforms, image: str, measured: Attention)
     mirrored = any(np.linalg.det(matrix) < 0 for matrix in run.group.matrices)
     arrows = (
         f"each points in the direction of its pose{' (light red: mirrored poses)' if mirrored else ''}, and its length "
-        "grows from the smallest value in the layer to the 95 % quantile of the positive values"
+        "grows from the 5 % to the 95 % quantile of the positive values in the layer"
     )
     worst = max(measured.errors, key=lambda error: error.largest)
     error = f"{number(worst.largest)} ({worst.name}), over {len(measured.errors)} layers and {len(transforms.elements)} elements"

@@ -5,8 +5,10 @@ Reference: Romero & Cordonnier (2021), Eq. 16, and the code published with it.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -20,7 +22,7 @@ POSE_INDICES: Mapping[str, functional.PoseIndex] = {
     "printed": functional.printed_pose,
     "published code": functional.published_pose,
 }
-Layer = Callable[[jax.typing.ArrayLike], jax.Array]
+Layer = Callable[[jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +63,14 @@ def measure(group_name: str, images: np.ndarray, *, seed: int = 0) -> list[PoseI
     """
     group = groups.group_by_name(group_name)
     elements = tuple(sorted({0, *quarter_turn_and_mirror(group)}))
+    inputs: Any = jnp.asarray(images)
+    batches = [actions.act_on_grid(element, inputs, group=group) for element in elements]
     results, channel = [], None
     for name, pose_index in POSE_INDICES.items():
         layer = build(group, pose_index, seed)
-        errors = testing.equivariance_errors(layer, images, group=group, input="grid", output="feature_map")
+        errors = testing.equivariance_errors(layer, inputs, group=group, input="grid", output="feature_map")
         # Whole batches, for which the layer is compiled already.
-        batches = [actions.act_on_grid(element, images, group=group) for element in elements]
-        outputs = np.stack([np.asarray(layer(batch)[0]) for batch in batches])
+        outputs = np.stack([np.asarray(layer(jnp.asarray(batch))[0]) for batch in batches])
         if channel is None:
             channel = int(outputs[0].std(axis=(0, 1, 2)).argmax())
         maps = outputs[..., channel]
@@ -101,7 +104,7 @@ def build(group: groups.FiniteGroup, pose_index: functional.PoseIndex, seed: int
     graph, state = nnx.split((lifting, norm, attention))
 
     @jax.jit
-    def layer(images: jax.typing.ArrayLike) -> jax.Array:
+    def layer(images: jax.Array) -> jax.Array:
         lift, normalize, attend = nnx.merge(graph, state)
         return attend(nnx.swish(normalize(lift(images))))
 

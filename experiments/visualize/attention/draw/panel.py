@@ -9,7 +9,7 @@ from experiments.visualize.attention.measure import LayerMaps
 from experiments.visualize.style import HIGHLIGHT, Scale, show_map, value_scale
 from gequi_jax import groups
 
-MOST_ARROWS = 14  # on a side
+MOST_ARROWS = 12  # on a side
 LARGEST_WHOLE_MAP = 14  # of a query with a small window; of larger maps its surroundings are shown
 COLORS = ("white", "#ff9e9e")  # of arrows for rotations, and for mirrored poses
 
@@ -27,7 +27,7 @@ def draw_map(axes: Any, layer: LayerMaps, index: int, group: groups.FiniteGroup)
     radius = side if layer.queries is None else _reach(layer.maps, layer.queries) + 1
     is_cut = side > LARGEST_WHOLE_MAP and 2 * radius + 1 < side
     if maps.shape[-1] > 1:
-        _draw_arrows(axes, maps, _strongest(layer.maps), group, everywhere=is_cut)
+        _draw_arrows(axes, maps, _arrow_limits(layer.maps), group, everywhere=is_cut)
     if layer.queries is not None:
         row, column = layer.queries[index]
         if is_cut:
@@ -57,14 +57,14 @@ def _reach(maps: np.ndarray, queries: np.ndarray) -> int:
     return int(np.abs(np.stack([rows, columns], axis=-1) - queries[images]).max())
 
 
-def _strongest(maps: np.ndarray) -> tuple[float, float]:
-    """The values of the shortest and of the longest arrow."""
+def _arrow_limits(maps: np.ndarray) -> np.ndarray:
+    """The values below which there is no arrow, and above which arrows are as long as possible."""
     # A query with a small window pays nothing to most positions; they must not define what is large.
-    return float(maps.min()), float(np.quantile(maps[maps > 0], 0.95))
+    return np.quantile(maps[maps > 0], [0.05, 0.95])
 
 
 def _draw_arrows(
-    axes: Any, maps: np.ndarray, limits: tuple[float, float], group: groups.FiniteGroup, *, everywhere: bool
+    axes: Any, maps: np.ndarray, limits: np.ndarray, group: groups.FiniteGroup, *, everywhere: bool
 ) -> None:
     """An arrow for each pose in its direction, as long as its value is large within the layer."""
     rows, columns = (np.arange(side) if everywhere else symmetric_positions(side) for side in maps.shape[:2])
@@ -85,7 +85,7 @@ def _draw_arrows(
             angles="xy",
             scale_units="xy",
             scale=1,
-            width=0.009 if len(rows) <= 8 else 0.006,
+            width=min(0.009, 0.06 / len(rows)),
             headwidth=3,
             headlength=3,
             headaxislength=3,

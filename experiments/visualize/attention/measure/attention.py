@@ -94,5 +94,8 @@ def _self_attention(run: Run, transforms: Transforms, frames: np.ndarray, query:
 
 
 def _choose(layers: list[LayerMaps]) -> list[LayerMaps]:
-    large = [layer for layer in layers if min(layer.maps.shape[1:3]) >= SMALLEST_SIDE]
-    return (large or layers)[:MOST_LAYERS]
+    """The layers with the largest variation relative to their mean, in the order of the network."""
+    large = [layer for layer in layers if min(layer.maps.shape[1:3]) >= SMALLEST_SIDE] or layers
+    varied = sorted(large, key=lambda layer: layer.maps[0].std() / layer.maps[0].mean(), reverse=True)
+    names = {layer.name for layer in varied[:MOST_LAYERS]}
+    return [layer for layer in large if layer.name in names]

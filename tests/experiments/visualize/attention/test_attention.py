@@ -10,20 +10,19 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from experiments import _visualize_attention as attention
-from experiments import _visualize_captions as captions
-from experiments import _visualize_images as pictured
-from experiments import _visualize_maps as maps
-from experiments import _visualize_measure as measure
-from experiments import _visualize_panels as panels
-from experiments import runs, visualize
-from experiments._visualize_steerability import number
+from experiments import runs
 from experiments.config import default_config
 from experiments.config import validation as settings
 from experiments.results import summary
 from experiments.results.equivariance import transformed
+from experiments.trained.attention import capture_gates
 from experiments.training import checkpoints, parallel, step
 from experiments.training import run as train
+from experiments.visualize import __main__ as visualize
+from experiments.visualize import images as pictured
+from experiments.visualize.attention import captions, command, measure
+from experiments.visualize.attention.draw import panel
+from experiments.visualize.text import number
 from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
 
@@ -86,11 +85,11 @@ def difference(maps):
 
 
 def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(attention, "FRAMES", FRAMES)
+    monkeypatch.setattr(command, "NUM_FRAMES", FRAMES)
     visualize.main([f"--workdir={workdir}", "--index=3", f"--out={tmp_path}"])
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "attention.json").read_text())
-    for name in ("attention", "features", "regimes"):
+    for name in ("attention", "features", "downsampling"):
         pixels = np.asarray(Image.open(tmp_path / f"{name}.png"))
         assert pixels.shape[1:] == (1200, 3)
         assert pixels.std() > 10
@@ -102,7 +101,8 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
     with Image.open(tmp_path / "attention.gif") as animation:
         assert animation.n_frames == FRAMES
 
-    _, lifted, layers = measure.look(run.model, turned, run.normalize)
+    capture = capture_gates(run.model, turned, run.normalize)
+    lifted, layers = capture.lifted, measure.gate_maps(capture)
     assert [layer.maps.shape[1:] for layer in layers] == [
         (8, 8, 1),
         *[(8, 8, 4)] * 2,
@@ -118,22 +118,21 @@ def test_pictures_show_what_is_measured(workdir, run, turned, tmp_path, capsys, 
     assert written["frames"] < 1e-5
 
 
-def test_the_strided_network_is_off_by_the_stated_amount(run, turned, tmp_path, monkeypatch):
-    view = panels.Transforms(run.group, range(4), turned)
-    regimes, errors = attention._regimes(run, view)
-    caption = captions.regimes(run, regimes, errors)
+def test_the_strided_network_has_the_stated_error(run, turned):
+    ways = measure.compare_downsampling(run, measure.Transforms(run.group, range(4), turned))
     stated = {}
-    for way, name in (("pool", "pooled"), ("stride", "strided")):
-        _, _, layers = measure.look(runs.with_downsampling(run, way), turned, run.normalize)
+    for way, (key, name) in zip(ways, (("pool", "pooled"), ("stride", "strided")), strict=True):
+        layers = measure.gate_maps(capture_gates(runs.with_downsampling(run, key), turned, run.normalize))
         stated[name] = difference(layers[3].maps)
-        assert regimes[name].name == layers[3].name == "layer 4"
+        assert way.name == name
+        assert way.layer.name == layers[3].name == "layer 4"
         assert layers[3].maps.shape[1:3] == (4, 4)
-        (shown,) = (error for error in errors[name] if error.name == "layer 4")
-        np.testing.assert_allclose(shown.largest, stated[name], atol=1e-6)
-        assert all(error.largest < 1e-5 for error in errors[name]) == (name == "pooled")
+        (shown,) = (error for error in way.layer_errors if error.name == "layer 4")
+        np.testing.assert_allclose([shown.largest, way.errors.max()], stated[name], atol=1e-6)
+        assert all(error.largest < 1e-5 for error in way.layer_errors) == (name == "pooled")
     assert stated["pooled"] < 1e-5
     assert stated["strided"] > 0.01
-    assert f"strided: {number(stated['strided'])} of the signal" in caption
+    assert f"strided {number(stated['strided'])} (root mean square" in captions.downsampling(run, ways)
 
 
 def test_a_restored_network_is_the_saved_one(run, turned):
@@ -158,24 +157,24 @@ def test_maps_turn_in_other_networks(name, overrides):
     image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
     elements = actions.grid_preserving_elements(group)
     images = np.concatenate([transformed(group, element)(image) for element in elements])
-    _, _, layers = measure.look(model, images, lambda images: images)
+    layers = measure.gate_maps(capture_gates(model, images, lambda images: images))
     assert len(layers) == 9
     assert sum(layer.maps[0].std() > 1e-3 for layer in layers) >= 3
-    assert all(found.largest < 1e-5 for found in measure.differences(layers, elements, group))
+    assert all(measure.map_error(layer.name, layer.maps, elements, group).largest < 1e-5 for layer in layers)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--index=360"], "--index 360: expected 0 to 359, the 360 test images of digits"),
-        (["--query=1,1"], "--query '1,1': digits_alpha_f_p4_cnn does not attend from a query; leave it out"),
-        (["--index=-1"], "--index -1: expected 0 to 359"),
+        (["--index=360"], "--index: expected 0 to 359, one of the 360 test images of digits; got 360"),
+        (["--query=1,1"], "--query: expected a run of a self-attention network; got digits_alpha_f_p4_cnn"),
+        (["--index=-1"], "--index: expected 0 to 359"),
         (["--image=nothing.png"], "--image nothing.png: cannot be read (No such file or directory)"),
-        (["--image=text.png"], "--image text.png: cannot be read (no image"),
+        (["--image=text.png"], "--image text.png: cannot be read (not an image"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(arguments, message, run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(attention, "load_run", lambda workdir: run)
+    monkeypatch.setattr(command, "load_run", lambda workdir: run)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.png").write_text("this is no image")
     with pytest.raises(SystemExit) as stopped:
@@ -197,8 +196,10 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
     assert image[:, 5:].max() < 0.1
 
 
-@pytest.mark.parametrize(("side", "places"), [(8, range(8)), (28, range(1, 27, 5)), (26, range(0, 26, 5)), (1, [0])])
+@pytest.mark.parametrize(
+    ("side", "places"), [(8, range(8)), (28, range(0, 28, 3)), (26, range(2, 26, 3)), (64, range(0, 64, 7)), (1, [0])]
+)
 def test_arrows_stand_where_their_mirror_images_do(side, places):
-    found = maps.symmetric_places(side)
-    np.testing.assert_array_equal(found, places)
-    np.testing.assert_array_equal(found, side - 1 - found[::-1])
+    positions = panel.symmetric_positions(side)
+    np.testing.assert_array_equal(positions, places)
+    np.testing.assert_array_equal(positions, side - 1 - positions[::-1])

@@ -9,10 +9,13 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from experiments import _visualize_attention as attention
-from experiments import _visualize_queries as queries
-from experiments import runs, visualize
+from experiments import runs
 from experiments.config import default_config
+from experiments.trained.attention import capture_inputs
+from experiments.visualize import __main__ as visualize
+from experiments.visualize.attention import command
+from experiments.visualize.attention.measure import queries
+from experiments.visualize.attention.measure.self_attention import probability_maps
 from gequi_jax import models, nn
 from gequi_jax.actions import grid_preserving_elements
 
@@ -88,10 +91,10 @@ def test_the_map_of_the_moved_query_is_the_moved_map(name, tried, image):
     elements = grid_preserving_elements(group)
     assert elements == list(range(group.order))
     images = np.stack([move(image) for move in moves(group.order)])
-    moving = queries.moving_with(position, SIDE, group.matrices)
-    _, lifted, read = queries.layer_inputs(run.model, images, run.normalize)
-    assert lifted.shape == (group.order, SIDE, SIDE, group.order, 8)
-    layers, errors = queries.look(read, moving, elements, group)
+    moving = queries.transformed_query(position, SIDE, group.matrices)
+    capture = capture_inputs(run.model, images, run.normalize)
+    assert capture.lifted.shape == (group.order, SIDE, SIDE, group.order, 8)
+    layers, errors = probability_maps(capture.layers, moving, elements, group)
     assert [layer.name for layer in layers] == ["lifting", "block 1", "block 2"]
     first = captured(run, image, lambda side: halved[side])
     for element in tried:
@@ -107,25 +110,26 @@ def test_the_map_of_the_moved_query_is_the_moved_map(name, tried, image):
     assert all(error.largest < 1e-5 for error in errors)
 
 
-def test_a_query_that_stays_where_it_was_is_off(run, image):
+def test_a_query_that_does_not_move_gives_an_error(run, image):
     """The control: the maps of a fixed query do not turn, though the network is equivariant."""
     images = np.stack([move(image) for move in moves(run.group.order)])
     still = np.broadcast_to(np.eye(2), (run.group.order, 2, 2))
-    _, _, read = queries.layer_inputs(run.model, images, run.normalize)
+    capture = capture_inputs(run.model, images, run.normalize)
     elements = grid_preserving_elements(run.group)
-    _, errors = queries.look(read, queries.moving_with((2, 6), SIDE, still), elements, run.group)
+    query = queries.transformed_query((2, 6), SIDE, still)
+    _, errors = probability_maps(capture.layers, query, elements, run.group)
     assert all(error.largest > 0.05 for error in errors)
 
 
 def test_a_query_that_turns_in_steps_is_at_exact_quarter_turns():
     for side in (8, 4, 7, 3, 1):
-        found = queries.turning_with((1, 5), SIDE, 36).on(side)
+        found = queries.rotating_query((1, 5), SIDE, 36).on(side)
         assert found.min() >= 0
         assert found.max() < side
         for frame in range(36):
             assert tuple(found[frame]) == place(found[frame - 9], np.rot90, side)
     # An eighth of a turn of the offset (-2.5, 1.5) is (-2.83, -0.71).
-    assert queries.turning_with((1, 5), SIDE, 8).on(SIDE)[:2].tolist() == [[1, 5], [1, 3]]
+    assert queries.rotating_query((1, 5), SIDE, 8).on(SIDE)[:2].tolist() == [[1, 5], [1, 3]]
 
 
 def test_without_a_position_it_is_the_brightest_and_of_several_the_most_central():
@@ -136,8 +140,8 @@ def test_without_a_position_it_is_the_brightest_and_of_several_the_most_central(
 
 
 def test_pictures_show_what_is_measured(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(attention, "FRAMES", FRAMES)
-    monkeypatch.setattr(attention, "load_run", lambda workdir: run)
+    monkeypatch.setattr(command, "NUM_FRAMES", FRAMES)
+    monkeypatch.setattr(command, "load_run", lambda workdir: run)
     visualize.main(["--index=3", "--query=2,6", f"--out={tmp_path}"])
     printed = capsys.readouterr().out
     written = json.loads((tmp_path / "attention.json").read_text())
@@ -154,21 +158,21 @@ def test_pictures_show_what_is_measured(run, tmp_path, capsys, monkeypatch):
         assert pixels.std() > 10
     with Image.open(tmp_path / "attention.gif") as animation:
         assert animation.n_frames == FRAMES
-    assert not (tmp_path / "regimes.png").exists()
+    assert not (tmp_path / "downsampling.png").exists()
 
 
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("8,0", "--query '8,0': expected a position from 0,0 to 7,7"),
-        ("-1,0", "--query '-1,0': expected a position from 0,0 to 7,7"),
-        ("3", "--query '3': expected two integers ROW,COLUMN, such as 3,4"),
-        ("a,b", "--query 'a,b': expected two integers"),
-        ("1,2,3", "--query '1,2,3': expected two integers"),
+        ("8,0", "--query: expected a position of the image, 0,0 to 7,7; got '8,0'"),
+        ("-1,0", "--query: expected a position of the image, 0,0 to 7,7; got '-1,0'"),
+        ("3", "--query: expected two integers ROW,COLUMN, such as 3,4; got '3'"),
+        ("a,b", "--query: expected two integers"),
+        ("1,2,3", "--query: expected two integers"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(query, message, run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(attention, "load_run", lambda workdir: run)
+    monkeypatch.setattr(command, "load_run", lambda workdir: run)
     with pytest.raises(SystemExit) as stopped:
         visualize.main([f"--query={query}", f"--out={tmp_path}"])
     assert stopped.value.code == 2
@@ -178,9 +182,5 @@ def test_mistakes_are_one_line_and_code_2(query, message, run, tmp_path, capsys,
 
 
 def test_layers_are_those_of_the_network(run):
-    assert {
-        type(layer) for _, layer, _ in queries.layer_inputs(run.model, np.zeros((1, 8, 8, 1)), run.normalize)[2]
-    } == {
-        nn.LiftingSelfAttention,
-        nn.GroupSelfAttention,
-    }
+    layers = capture_inputs(run.model, np.zeros((1, 8, 8, 1)), run.normalize).layers
+    assert {type(layer.layer) for layer in layers} == {nn.LiftingSelfAttention, nn.GroupSelfAttention}

@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from experiments import _pose_index as pose_index
-from experiments import visualize
-from experiments._visualize_images import upright_digits
-from experiments._visualize_steerability import number
+from experiments.visualize import __main__ as visualize
+from experiments.visualize.images import upright_digits
+from experiments.visualize.pose_index import measure as pose_index
+from experiments.visualize.text import number
 from gequi_jax import groups, nn
 
 pytestmark = pytest.mark.slow  # continuous integration runs it
@@ -33,27 +33,27 @@ def images():
 
 @pytest.mark.parametrize("group_name", pose_index.GROUPS)
 def test_errors_are_those_of_numpys_turns(group_name, images):
-    """The default index turns to rounding, and the published ones are off by a hundredth at least: the control."""
+    """The default index turns to rounding, and the published ones have errors of at least 0.01: the control."""
     group = groups.group_by_name(group_name)
-    found = {outcome.pose_index: outcome for outcome in pose_index.outcomes(group_name, images)}
-    assert list(found) == ["default", "printed", "published code"]
-    for name, outcome in found.items():
+    results = {result.pose_index: result for result in pose_index.measure(group_name, images)}
+    assert list(results) == ["default", "printed", "published code"]
+    for name, result in results.items():
         layer = pose_index.build(group, pose_index.POSE_INDICES[name], 0)
         upright = np.asarray(layer(images))
         element = group.order - 1  # a quarter turn, of p4m a mirrored one
         turned = moved(images[..., None, :].repeat(group.order, axis=-2), element, group)[..., 0, :]
         expected = moved(upright, element, group)
         error = np.linalg.norm(np.asarray(layer(turned)) - expected) / np.linalg.norm(expected)
-        np.testing.assert_allclose(outcome.errors[element], error, rtol=0.01, atol=1e-6)
-        assert outcome.errors[0] == 0
-        np.testing.assert_allclose(outcome.maps[0], upright[0, ..., outcome.channel], atol=1e-5)
+        np.testing.assert_allclose(result.errors[element], error, rtol=0.01, atol=1e-6)
+        assert result.errors[0] == 0
+        np.testing.assert_allclose(result.maps[0], upright[0, ..., result.channel], atol=1e-5)
         if name == "default":
             assert error < 1e-5
-            assert np.abs(outcome.off).max() < 1e-4
+            assert np.abs(result.differences).max() < 1e-4
         else:
-            assert min(outcome.errors[1:]) > 0.01
-            assert np.abs(outcome.off[1:]).max() > 0.1
-    assert len({outcome.channel for outcome in found.values()}) == 1
+            assert min(result.errors[1:]) > 0.01
+            assert np.abs(result.differences[1:]).max() > 0.1
+    assert len({result.channel for result in results.values()}) == 1
 
 
 def test_layers_differ_in_the_index_alone(images, monkeypatch):
@@ -80,10 +80,10 @@ def test_the_picture_shows_what_is_measured(tmp_path, capsys, monkeypatch):
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "pose_index.svg").read_text())
     assert "".join(written["caption"].split()) in "".join("".join(texts).split()).replace("&quot;", '"')
     default, *published = written["groups"]["p4"]
-    assert default["largest"] < 1e-5
-    for outcome in published:
-        assert outcome["largest"] > 0.01
-        assert f"{outcome['pose_index']} {number(outcome['largest'])} for p4" in written["caption"]
+    assert default["largest_error"] < 1e-5
+    for result in published:
+        assert result["largest_error"] > 0.01
+        assert f"{result['pose_index']} {number(result['largest_error'])} for p4" in written["caption"]
     pixels = np.asarray(Image.open(tmp_path / "pose_index.png"))
     assert pixels.shape[1:] == (1200, 3)
     assert pixels.std() > 10

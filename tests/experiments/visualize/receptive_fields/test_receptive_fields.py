@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from experiments import _receptive_fields as receptive
-from experiments import visualize
+from experiments.visualize import __main__ as visualize
+from experiments.visualize.receptive_fields import measure as receptive
+from experiments.visualize.receptive_fields.layers import UntrainedLayers
 from gequi_jax import functional, groups
 
 pytestmark = pytest.mark.slow  # continuous integration runs it
@@ -18,7 +19,7 @@ POSITION = (3, 4)
 
 
 def layer_and_input(kind, group):
-    model = receptive.FreshLayers(group, 0)
+    model = UntrainedLayers(group, 0)
     image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
     return (model.lifting, image) if kind == "lifting" else (model.attention, np.asarray(model.lifting(image)))
 
@@ -41,7 +42,7 @@ def test_the_field_of_h_is_that_of_the_identity_moved_by_h(kind):
         expected = moved(fields.window[0], h, group)
         np.testing.assert_allclose(fields.window[h], expected, atol=1e-5)
         assert h == 0 or np.abs(fields.window[h] - fields.window[0]).max() > 1
-    assert fields.turned_error < 1e-5
+    assert fields.rotation_error < 1e-5
     assert fields.grid_error < 1e-5
 
 
@@ -51,7 +52,7 @@ def test_with_a_published_pose_index_it_is_not(pose_index):
     layer.pose_index = pose_index
     fields = receptive.receptive_fields(layer, x, POSITION)
     assert fields.grid_error > 0.05
-    assert fields.turned_error > 0.05
+    assert fields.rotation_error > 0.05
 
 
 @pytest.mark.parametrize("kind", ["lifting", "group"])
@@ -80,7 +81,7 @@ def test_an_eighth_of_a_turn_is_evaluated_and_not_interpolated():
     query = layer.query(x)[0, 3, 4, fields.head] / np.sqrt(layer.qkv_features)
     expected = layer.position_encoding(jnp.asarray(back, jnp.float32)) @ query
     np.testing.assert_allclose(fields.window[1, 0], expected, atol=1e-4)
-    assert fields.turned_error < 1e-5
+    assert fields.rotation_error < 1e-5
     interpolated = ndimage.rotate(fields.window[0, 0], 45, reshape=False, order=1, mode="nearest")
     error = np.linalg.norm(interpolated - fields.window[1, 0]) / np.linalg.norm(fields.window[1, 0])
     assert error > 0.1
@@ -93,9 +94,9 @@ def test_the_picture_shows_what_is_measured(tmp_path, capsys):
     assert written["caption"] in printed
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "receptive_fields.svg").read_text())
     assert "".join(written["caption"].split()) in "".join("".join(texts).split())
-    assert "for the 4 that map the grid to itself; the other 4 do not" in written["caption"]
+    assert "for the 4 elements that map the grid to itself (the other 4 do not)" in written["caption"]
     for numbers in written["layers"].values():
-        assert numbers["turned_error"] < 1e-5
+        assert numbers["rotation_error"] < 1e-5
         assert numbers["grid_error"] < 1e-5
     pixels = np.asarray(Image.open(tmp_path / "receptive_fields.png"))
     assert pixels.shape[1:] == (1200, 3)

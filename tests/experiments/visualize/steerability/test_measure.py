@@ -1,4 +1,4 @@
-"""Turns by 45 degrees, which no window of pixels survives: how far each layer is from equivariance.
+"""Rotations by 45 degrees, which no window of pixels has: the equivariance error of each layer.
 
 Reference: Romero & Cordonnier (2021), Sec. 5.1 and Fig. 2.
 """
@@ -6,7 +6,8 @@ Reference: Romero & Cordonnier (2021), Sec. 5.1 and Fig. 2.
 import numpy as np
 import pytest
 
-from experiments import _steerability as steerability
+from experiments.visualize.seeding import random_streams
+from experiments.visualize.steerability import measure as steerability
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +22,16 @@ def errors():
 
 @pytest.mark.parametrize("name", steerability.LAYERS)
 def test_right_angles_are_exact(name):
-    layer = steerability.LAYERS[name](5, rngs=steerability.streams(0))
+    layer = steerability.LAYERS[name](5, rngs=random_streams(0))
     assert steerability.centre_error(layer, 5, element=2) < 1e-5
     assert steerability.centre_error(layer, 5, element=1) > 1e-2
 
 
 def test_pixels_beyond_the_window_do_not_matter():
-    layer = steerability.convolution(5, rngs=steerability.streams(0))
+    layer = steerability.convolution(5, rngs=random_streams(0))
     images = [steerability.smooth_images(1, side) for side in (5, 15)]
     np.testing.assert_allclose(images[0], images[1][:, 5:10, 5:10], atol=1e-6)
-    outputs = [steerability._centre_of_output(layer, image) for image in images]
+    outputs = [steerability.centre_of_output(layer, image) for image in images]
     np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
@@ -58,14 +59,14 @@ def test_attention_against_an_interpolated_kernel_in_a_round_window(errors):
         assert errors["convolution, smooth kernel", "round", size] < 0.8 * errors["attention", "round", size]
 
 
-def test_an_encoding_turns_back_at_any_angle_and_a_kernel_does_not():
-    turns = {turn.angle: turn for turn in steerability.turns(angles=range(0, 360, 15))}
-    assert len(turns) == 24
-    for angle, turn in turns.items():
-        assert turn.encoding_returned < 1e-6
+def test_an_encoding_returns_from_any_angle_and_a_kernel_does_not():
+    rotations = {rotation.angle: rotation for rotation in steerability.rotations(angles=range(0, 360, 15))}
+    assert len(rotations) == 24
+    for angle, rotation in rotations.items():
+        assert rotation.encoding_return_error < 1e-6
         if angle % 90 == 0:
-            assert max(turn.kernel_error, turn.kernel_returned) < 1e-6
+            assert max(rotation.kernel_error, rotation.kernel_return_error) < 1e-6
         else:
-            assert min(turn.kernel_error, turn.kernel_error_in_disc, turn.kernel_returned) > 0.1
-    np.testing.assert_allclose(turns[90].kernel, np.rot90(turns[0].kernel), atol=1e-5)
-    np.testing.assert_allclose(turns[90].function, np.rot90(turns[0].function), atol=1e-4)
+            assert min(rotation.kernel_error, rotation.kernel_error_in_disc, rotation.kernel_return_error) > 0.1
+    np.testing.assert_allclose(rotations[90].kernel, np.rot90(rotations[0].kernel), atol=1e-5)
+    np.testing.assert_allclose(rotations[90].function, np.rot90(rotations[0].function), atol=1e-4)

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from experiments.results.tensorboard import EventWriter
+from experiments.results.tensorboard import ScalarWriter
 
 FILE = "metrics.jsonl"
 
@@ -51,7 +51,7 @@ class MetricsLog:
         temporary.replace(path)
         self._file = path.open("a")
         try:
-            self._events = EventWriter(workdir / "tensorboard")
+            self._events = ScalarWriter(workdir / "tensorboard")
             for record in kept:
                 self._to_events(record)
         except BaseException:
@@ -81,7 +81,7 @@ class MetricsLog:
     def _to_events(self, record: dict[str, Any]) -> None:
         for name, value in record.items():
             if isinstance(value, int | float) and name not in ("step", "time") and math.isfinite(value):
-                self._events.scalar(f"{record['kind']}/{name}", value, record["step"], wall_time=record["time"])
+                self._events.write(f"{record['kind']}/{name}", value, record["step"], wall_time=record["time"])
 
 
 class Terminal:

@@ -82,6 +82,15 @@ def test_no_package_imports_a_private_module_of_another(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_module_imports_a_private_name_of_another_package(name):
+    for node in ast.walk(ast.parse(NAMES[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("experiments.", "gequi_jax.")):
+            package = node.module.rpartition(".")[0]
+            for alias in node.names:
+                assert not alias.name.startswith("_") or name.startswith(package), f"{name} imports {alias.name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_only_training_imports_optax(name):
     if not name.startswith("experiments.training"):
         assert not {module.split(".")[0] for module in imports(NAMES[name], lazy=True)} & {"optax"}

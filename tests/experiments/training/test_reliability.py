@@ -103,8 +103,9 @@ def full_event_file(monkeypatch, workdir):
 
     def onto_a_full_disk(self, record):
         if record["step"] == 10:
-            self._events._file.close()
-            self._events._file = pathlib.Path("/dev/full").open("wb")  # noqa: SIM115
+            records = self._events._events._py_recordio_writer
+            records._writer.close()
+            records._writer = pathlib.Path("/dev/full").open("wb")  # noqa: SIM115
         write(self, record)
 
     monkeypatch.setattr(logs.MetricsLog, "write", onto_a_full_disk)

@@ -1,4 +1,4 @@
-"""Labelled images, split into train, validation and test, as deterministic and resumable batches."""
+"""Labelled images, split into train, validation and test, as deterministic batches from which a run can resume."""
 
 from experiments.data._augmentation import AUGMENTATIONS as AUGMENTATIONS
 from experiments.data._augmentation import augment as augment

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from experiments.data._rotation import rotate_images
+from experiments.data._rotation import rotate_traced_images
 from experiments.errors import UserError
 from gequi_jax import actions, groups
 
@@ -24,7 +24,7 @@ BRIGHTNESS, CONTRAST, NOISE = 0.1, 0.2, 0.02
 def random_rotation(key: PRNGKeyArray, images: Images) -> Images:
     """Turns each image by its own uniform angle, bilinear, zeros outside."""
     angles = jax.random.uniform(key, (images.shape[0],), maxval=2 * jnp.pi)
-    return rotate_images(images, angles, xp=jnp)
+    return rotate_traced_images(images, angles)
 
 
 def random_quarter_turn(key: PRNGKeyArray, images: Images) -> Images:

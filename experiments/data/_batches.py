@@ -1,7 +1,7 @@
-"""Batches of indices by grain, and the examples that belong to them.
+"""Batches of examples, in an order that grain computes.
 
-The order is a function of (seed, step) alone, so a run that stops at any batch goes on with the next one. All processes
-draw the same global batch and each reads its own consecutive rows of it.
+The order depends on (seed, step) alone, so a run interrupted at any batch resumes with the next one. All processes draw
+the same global batch, and each reads its own consecutive rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ PREFETCH = 8
 
 
 def index_batches(num_examples: int, batch_size: int, *, seed: int) -> grain.MapDataset:
-    """Every epoch in a new random order, without the last incomplete batch: `index_batches(...)[step]` is `[batch]`."""
+    """The indices of each batch, `index_batches(...)[step]`: a new random order each epoch, the incomplete batch dropped."""
     order = grain.MapDataset.range(num_examples).seed(seed).shuffle()
     return order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray).repeat()
 
@@ -60,7 +60,7 @@ def training_batches(
     process_count: int = 1,
     balanced: bool = False,
 ) -> grain.DatasetIterator:
-    """An iterator over the rows of this process of every batch of a run; `get_state` and `set_state` move it.
+    """Iterates over this process's rows of every batch of a run; `get_state` and `set_state` save and restore the position.
 
     Args:
       source: the training examples.
@@ -94,10 +94,10 @@ def training_batches(
 
 
 def evaluation_batches(source: Source, batch_size: int) -> Iterator[tuple[Batch, int]]:
-    """The examples in order, the last batch padded with copies of its first example.
+    """Iterates over the examples in order; the last batch is padded with copies of its first example.
 
     Yields:
-      A batch of exactly `batch_size` examples, and how many of them count.
+      A batch of exactly `batch_size` examples, and the number of examples that are not padding.
     """
     for start in range(0, len(source), batch_size):
         indices = np.arange(start, min(start + batch_size, len(source)))

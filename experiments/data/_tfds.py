@@ -1,4 +1,4 @@
-"""Sets prepared through TensorFlow Datasets, read with `tfds.data_source`: random access, no TensorFlow at run time."""
+"""Data sets prepared with TensorFlow Datasets, read by random access without TensorFlow."""
 
 import pathlib
 from typing import Any
@@ -54,11 +54,13 @@ def open_splits(name: str, directory: str) -> tuple[dict[str, Any], Any]:
     """Opens all splits of a prepared set by name, and describes the features of its examples.
 
     Raises:
-      UserError: not prepared in `directory`, with the command that prepares it.
+      UserError: it is not prepared in `directory`; the message has the command that prepares it.
     """
     command = f"python -m experiments.data.prepare {name} --data_dir {directory}"
     if not (pathlib.Path(directory) / name).is_dir():
-        raise UserError(f"{name} is not in {directory!r}; get it with: {command} (needs the extra [data])")
+        raise UserError(
+            f"expected {name} in {directory!r}; got no such folder; prepare it: {command} (needs the extra [data])"
+        )
     import tensorflow_datasets as tfds
 
     try:
@@ -66,9 +68,7 @@ def open_splits(name: str, directory: str) -> tuple[dict[str, Any], Any]:
         splits: Any = builder.as_data_source()
         return splits, builder.info.features
     except Exception as error:
-        raise UserError(
-            f"{name} in {directory!r} cannot be read ({error}); prepare it again with: {command}"
-        ) from error
+        raise UserError(f"{name} in {directory!r} cannot be read ({error}); prepare it again: {command}") from error
 
 
 def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.ndarray]:
@@ -81,5 +81,5 @@ def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.n
 def _latest(path: pathlib.Path) -> pathlib.Path:
     found = sorted(file.parent for file in path.rglob("dataset_info.json"))
     if not found:
-        raise UserError(f"{path} holds no prepared set (no dataset_info.json)")
+        raise UserError(f"{path}: expected a prepared data set; got no dataset_info.json")
     return found[-1]

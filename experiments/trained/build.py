@@ -1,21 +1,20 @@
-"""The network that a configuration names, and its trained arrays."""
+"""The network of a configuration, its group, its sizes, and its data."""
 
 from collections.abc import Callable
-from typing import Any
 
-import jax
 from flax import nnx
 
+from experiments import data
 from experiments.config import Config
 from experiments.errors import UserError
 from gequi_jax import groups, models
 
 
 def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
-    """Builds the network that a configuration names.
+    """Builds the network of a configuration.
 
     Raises:
-      UserError: arguments that the network does not take.
+      UserError: the network does not accept the arguments.
     """
     try:
         overrides = config.model_overrides.to_dict()
@@ -29,28 +28,49 @@ def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
 
 
 def model_group(config: Config) -> groups.FiniteGroup:
-    """The group of the configured network."""
+    """The group of the network of a configuration."""
     group = config.model_overrides.get("group", models.model_info(config.model).group)
     return groups.group_by_name(group) if isinstance(group, str) else group
 
 
-def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]:
-    """Why the configured network cannot read images of a shape and tell so many classes apart; None where it can."""
-    overrides, group = config.model_overrides.to_dict(), model_group(config)
+def image_shape(config: Config) -> tuple[int, ...]:
+    """Rows, columns and channels of the images that the network reads."""
+    return tuple(config.model_overrides.get("input_shape", models.model_info(config.model).input_shape))
 
-    def refusal(image_shape: tuple[int, ...], num_classes: int) -> str | None:
-        if len(image_shape) - 1 != group.dim:
-            kinds = {1: "signals", 2: "images", 3: "volumes"}
+
+def load_data(config: Config) -> data.Dataset:
+    """Loads the data set of a configuration, for its network.
+
+    Raises:
+      UserError: data that is missing or damaged, or that does not fit the network.
+    """
+    return data.load_dataset(
+        config,
+        network=network_fits(config),
+        image_shape=image_shape(config),
+        num_classes=config.model_overrides.get("num_classes", models.model_info(config.model).num_classes),
+    )
+
+
+def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]:
+    """Why the network of a configuration cannot read images of a shape and tell so many classes apart, or None.
+
+    `model_overrides` that are set stay; those that are not follow from the data, see `with_data_shapes`.
+    """
+    overrides, group = config.model_overrides, model_group(config)
+
+    def refusal(shape: tuple[int, ...], num_classes: int) -> str | None:
+        if len(shape) - 1 != group.dim:
             return (
-                f"{config.model} reads {kinds[group.dim]}, of the {group.dim}-dimensional group {group.name}; the data "
-                f"are {kinds[len(image_shape) - 1]} of {list(image_shape)}"
+                f"expected data of {group.dim} axes and channels for {config.model}, whose group {group.name} acts on "
+                f"{group.dim} axes; got {len(shape) - 1} axes"
             )
-        shape, classes = overrides.get("input_shape"), overrides.get("num_classes")
-        if shape is not None and tuple(shape) != tuple(image_shape):
-            return f"model_overrides.input_shape is {list(shape)}; leave it out, or set --config.image_size"
-        if classes is not None and classes < num_classes:
-            return f"{num_classes} classes, but model_overrides.num_classes={classes}; leave it out"
-        completed = with_data_shapes(config, image_shape, num_classes)
+        given = overrides.get("input_shape")
+        if given is not None and tuple(given) != tuple(shape):
+            return f"expected images of {list(given)}, model_overrides.input_shape; leave it out, or set image_size"
+        if overrides.get("num_classes", num_classes) < num_classes:
+            return f"expected at most {overrides.num_classes} classes, model_overrides.num_classes; got {num_classes}"
+        completed = with_data_shapes(config, shape, num_classes)
         try:
             nnx.eval_shape(lambda: build_model(completed, nnx.Rngs(0)))
         except UserError as error:
@@ -60,24 +80,10 @@ def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]
     return refusal
 
 
-def with_data_shapes(config: Config, image_shape: tuple[int, ...], num_classes: int) -> Config:
-    """The configuration with `input_shape` and `num_classes` of the network as the data have them, where they are not set."""
+def with_data_shapes(config: Config, shape: tuple[int, ...], num_classes: int) -> Config:
+    """The configuration with `input_shape` and `num_classes` of the network as the data have them, if they are not set."""
     info, completed = models.model_info(config.model), config.copy_and_resolve_references()
-    for name, value in (("input_shape", tuple(image_shape)), ("num_classes", num_classes)):
+    for name, value in (("input_shape", tuple(shape)), ("num_classes", num_classes)):
         if name not in completed.model_overrides and getattr(info, name) != value:
             completed.model_overrides[name] = value
     return completed
-
-
-def restored_model(model: nnx.Module, state: Any, config: Config, *, seed: int = 0) -> nnx.Module:
-    """Puts the trained arrays of one seed into a network, in evaluation mode."""
-    params = state.average if config.ema_decay else state.params
-
-    def first(leaf: jax.Array) -> jax.Array:
-        # Of this process alone: only one of them draws.
-        leaf = leaf.addressable_data(0)
-        return leaf[seed] if config.num_seeds > 1 else leaf
-
-    nnx.update(model, jax.tree.map(first, params), jax.tree.map(first, state.other))
-    model.eval()
-    return model

@@ -10,7 +10,7 @@ from flax import nnx
 from experiments import data
 from experiments.config import Config
 from experiments.errors import UserError
-from experiments.trained.build import build_model
+from experiments.trained import build
 from gequi_jax import groups
 
 
@@ -19,11 +19,11 @@ class Run:
     """A finished run.
 
     Attributes:
-      workdir: where it lies.
+      workdir: its directory.
       config: its configuration.
-      group: of its network.
-      model: its network with the weights of its best epoch, those of the first seed, in evaluation mode.
-      accuracy: on the test split.
+      group: the group of its network.
+      model: its network with the weights of the best epoch (of the first seed), in evaluation mode.
+      accuracy: test accuracy.
       preprocessing: how its images are read.
       labels: its classes and its task.
     """
@@ -42,16 +42,24 @@ class Run:
         return self.preprocessing.image_shape
 
     def normalize(self, images: Any) -> Any:
-        """Images in [0, 1] as the network reads them."""
+        """Converts images in [0, 1] to the input of the network."""
         return data.normalization(self.config.normalization, self.preprocessing)(images)
+
+    def load_data(self) -> data.Dataset:
+        """Loads the data set of the run.
+
+        Raises:
+          UserError: data that is missing or damaged.
+        """
+        return build.load_data(self.config)
 
 
 def with_downsampling(run: Run, downsampling: str) -> nnx.Module | None:
-    """The network with its weights, but another way to halve its maps; None where it has no choice or other arrays."""
+    """The same weights in a network with another downsampling; None if it has no such option or other arrays."""
     config = run.config.copy_and_resolve_references()
     config.model_overrides.downsampling = downsampling
     try:
-        other = nnx.eval_shape(lambda: build_model(config, nnx.Rngs(config.seed)))
+        other = nnx.eval_shape(lambda: build.build_model(config, nnx.Rngs(config.seed)))
     except UserError:
         return None
     trained = nnx.state(run.model)

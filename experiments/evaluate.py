@@ -78,7 +78,7 @@ def evaluate(
     first = load_run(run)
     reads = None
     if path is None:
-        dataset = data.load_dataset(first.config, image_shape=first.image_shape, num_classes=len(first.labels.names))
+        dataset = first.load_data()
         reads = inputs.count_test_read(first.workdir, "evaluate")
         source = dataset.test()
     else:

@@ -47,7 +47,7 @@ def load_run(workdir: str | pathlib.Path, *, seed_index: int = 0) -> Run:
     seeded = config.num_seeds > 1
     layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=seeded)
     # The number of steps only determines the learning rate, which is not stored.
-    preprocessing, labels = inputs.recall(workdir)
+    preprocessing, labels = inputs.recall(workdir, config)
     normalize = data.normalization(config.normalization, preprocessing)
     build = functools.partial(build_model, config)
     _, state = create_program(config, build, normalize=normalize, steps_per_epoch=1, layout=layout)

@@ -33,6 +33,7 @@ _TFDS = {"cifar10": "cifar10", "pcam": "patch_camelyon"}
 # As far as a name has no part of its own, like that of medmnist:NAME and tfds:NAME.
 DATASETS = (*_PUBLISHED, *_TFDS, *LAYOUTS)
 GENERATED = "generated"
+_GENERATED_VALIDATION = 64
 _PREFIXES = ("medmnist:", "tfds:")
 
 # Why a network cannot read images of this shape and tell so many classes apart, or None where it can.
@@ -133,7 +134,9 @@ def _load_published(config: Config, image_shape: tuple[int, ...], num_classes: i
     split = {"num_validation": config.num_validation, "seed": config.data_seed}
     sizes = {"image_size": tuple(config.image_size), "resize_mode": config.resize_mode}
     if config.dataset == GENERATED:
-        size = config.num_train + config.num_validation
+        held_out = config.num_validation or _GENERATED_VALIDATION
+        size = config.num_train + held_out if config.num_train else 0
+        split["num_validation"] = held_out
         return load_generated(image_shape, num_classes, size=size, **split)
     if config.dataset in _TFDS or config.dataset.startswith("tfds:"):
         name = _TFDS.get(config.dataset, config.dataset.removeprefix("tfds:"))

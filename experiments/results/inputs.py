@@ -6,7 +6,9 @@ import pathlib
 import time
 
 from experiments import data
+from experiments.config import Config
 from experiments.errors import UserError
+from experiments.trained import build
 
 FILE = "preprocessing.json"
 TEST_READS = "test_reads.jsonl"
@@ -34,13 +36,15 @@ def remember(dataset: data.Dataset, workdir: pathlib.Path) -> None:
     temporary.replace(path)
 
 
-def recall(workdir: pathlib.Path) -> tuple[data.Preprocessing, data.LabelNames]:
-    """How the images of a run are read, and its classes.
+def recall(workdir: pathlib.Path, config: Config) -> tuple[data.Preprocessing, data.LabelNames]:
+    """How the images of a run are read, and its classes; a run of an earlier version has said neither.
 
     Raises:
       UserError: preprocessing.json is missing or damaged.
     """
     path = workdir / FILE
+    if not path.exists():
+        return _of_earlier_version(config)
     try:
         plain = json.loads(path.read_text())
         names = {field.name for field in dataclasses.fields(data.Preprocessing)}
@@ -58,6 +62,14 @@ def count_test_read(workdir: pathlib.Path, command: str) -> int:
     with path.open("a") as file:
         file.write(json.dumps({"command": command, "time": round(time.time(), 3)}) + "\n")
     return len(path.read_text().splitlines())
+
+
+def _of_earlier_version(config: Config) -> tuple[data.Preprocessing, data.LabelNames]:
+    *sizes, channels = build.image_shape(config)
+    dtype, value_range = ("float32", (0.0, 1.0)) if config.dataset == "digits" else ("uint8", (0.0, 255.0))
+    sizes = tuple(size * config.downscale for size in sizes)
+    preprocessing = data.Preprocessing(sizes, channels, "resize", dtype, value_range, downscale=config.downscale)
+    return preprocessing, data.LabelNames(tuple(map(str, range(build.num_classes(config)))), data.CLASSES)
 
 
 def _plain(dataset: data.Dataset) -> dict[str, object]:

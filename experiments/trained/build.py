@@ -38,6 +38,11 @@ def image_shape(config: Config) -> tuple[int, ...]:
     return tuple(config.model_overrides.get("input_shape", models.model_info(config.model).input_shape))
 
 
+def num_classes(config: Config) -> int:
+    """Number of classes of the network."""
+    return config.model_overrides.get("num_classes", models.model_info(config.model).num_classes)
+
+
 def load_data(config: Config) -> data.Dataset:
     """Loads the data set of a configuration, for its network.
 
@@ -48,7 +53,7 @@ def load_data(config: Config) -> data.Dataset:
         config,
         network=network_fits(config),
         image_shape=image_shape(config),
-        num_classes=config.model_overrides.get("num_classes", models.model_info(config.model).num_classes),
+        num_classes=num_classes(config),
     )
 
 

@@ -98,7 +98,13 @@ def shrunk(name):
 
 def program_of(config):
     layout = create_layout(1, batch_size=2, seeded=False)
-    program, state = create_program(config, lambda rngs: build_model(config, rngs), steps_per_epoch=2, layout=layout)
+    program, state = create_program(
+        config,
+        lambda rngs: build_model(config, rngs),
+        normalize=data.NORMALIZATIONS["unit_range"],
+        steps_per_epoch=2,
+        layout=layout,
+    )
     return program, state, layout
 
 

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from experiments import runs
+from experiments import data, runs
 from experiments.config import default_config, saved
 from experiments.results import summary
 from experiments.results.equivariance import transformed
@@ -48,10 +48,16 @@ def workdir(tmp_path_factory):
     """A finished run as the training program leaves it, but of random weights."""
     folder = tmp_path_factory.mktemp("run")
     config = default_config()
-    config.model_overrides.features = 2
+    config.model_overrides.features, config.normalization = 2, "digits"
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=False)
-        _, state = create_program(config, lambda rngs: build_model(config, rngs), steps_per_epoch=1, layout=layout)
+        _, state = create_program(
+            config,
+            lambda rngs: build_model(config, rngs),
+            normalize=data.NORMALIZATIONS["unit_range"],
+            steps_per_epoch=1,
+            layout=layout,
+        )
         state = state._replace(params=grown(state.params))
         kept = checkpoints.Checkpoints(folder, layout)
         kept.save(1, state, {"input": {}, "seconds": 0.0}, accuracy=0.5)

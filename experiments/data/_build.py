@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,7 +50,9 @@ def build_dataset(listing: Listing, options: ReadingOptions) -> Dataset:
     preprocessing, size_notes = _decide(listing.name, headers, options)
     keep = fits_in_memory(len(train) + len(validation), preprocessing)
     pixels = _open(train, preprocessing, keep=keep)
+    started = time.perf_counter()
     statistics = _measure(pixels, len(train), keep=keep, seed=options.seed)
+    seconds = time.perf_counter() - started
     low, high = value_range(np.dtype(preprocessing.dtype), statistics.low, statistics.high, name=listing.name)
     mean, deviation = statistics.in_range(low, high)
     preprocessing = dataclasses.replace(preprocessing, value_range=(low, high), mean=mean, deviation=deviation)
@@ -71,7 +74,7 @@ def build_dataset(listing: Listing, options: ReadingOptions) -> Dataset:
         num_classes=len(listing.labels.names),
         labels=listing.labels,
         preprocessing=preprocessing,
-        notes=(*notes, *size_notes, *_constant_notes(train, statistics), *_memory_notes(keep)),
+        notes=(*notes, *size_notes, *_constant_notes(train, statistics), *_reading_notes(pixels, seconds, keep)),
     )
 
 
@@ -175,5 +178,8 @@ def _constant_notes(train: Split, statistics: Statistics) -> tuple[str, ...]:
     return (f"{len(found)} training image(s) have a single value: {', '.join(names)}{more}",)
 
 
-def _memory_notes(keep: bool) -> tuple[str, ...]:
-    return () if keep else ("the decoded images do not fit in half of the memory; they are decoded again every epoch",)
+def _reading_notes(pixels: np.ndarray | FilePixels, seconds: float, keep: bool) -> tuple[str, ...]:
+    if isinstance(pixels, np.ndarray):
+        return ()
+    kept = "they stay in memory" if keep else "they do not fit in half of the memory and are decoded again every epoch"
+    return (f"{min(len(pixels), len(pixels) if keep else SAMPLE):,} images were decoded in {seconds:.1f} s; {kept}",)

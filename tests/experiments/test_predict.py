@@ -37,9 +37,9 @@ def finished(tmp_path_factory):
     folder, workdir = tmp_path_factory.mktemp("cells"), tmp_path_factory.mktemp("run")
     write_cells(folder)
     config = default_config()
-    config.dataset, config.data_dir, config.num_epochs, config.num_seeds = "folder", str(folder), 2, 2
+    config.dataset, config.data_dir, config.num_epochs, config.num_seeds = "folder", str(folder), 6, 2
     config.image_size, config.model_overrides.features, config.equivariance_images = (8, 8), 4, 4
-    config.batch_size, config.warmup_epochs = 4, 0.0
+    config.batch_size, config.warmup_epochs, config.learning_rate = 4, 0.0, 3e-3
     config.best_metric, config.class_weights, config.sampling = "auc", "balanced", "balanced"
     config.augmentation = ("random_symmetry", "random_brightness")
     logits = []
@@ -95,7 +95,7 @@ def test_an_image_and_its_quarter_turns_get_the_same_probabilities(finished, tmp
     assert pixels.shape[0] != pixels.shape[1]
     for turns in range(4):
         tifffile.imwrite(tmp_path / f"{turns}.tif", np.rot90(pixels, turns).copy())
-    tifffile.imwrite(tmp_path / "another.tif", pixels[::-1].T + np.uint16(500))
+    tifffile.imwrite(tmp_path / "another.tif", pixels + np.uint16(2200))
     rows, _ = predict.predict_files(workdir, predict.find_images([str(tmp_path)]), over_group=over_group)
     upright = probabilities_of(rows[:1])
     np.testing.assert_allclose(probabilities_of(rows[:4]), np.repeat(upright, 4, 0), atol=1e-6)

@@ -30,7 +30,7 @@ def list_folder(path: str, task: str | None = None) -> Listing:
     if task == MULTI_LABEL:
         raise UserError("task=multi_label needs a table or an .npz file; a folder gives each image one class")
     if not folder.is_dir():
-        raise UserError(f"no folder {path!r}; --config.dataset=folder: {layout}")
+        raise UserError(f"--config.dataset=folder: {layout}; there is no folder {path}")
     splits = {child.name: child for child in _folders(folder)}
     named = [name for name in splits if name in ("train", "test", *_VALIDATION)]
     if named and "train" not in splits:

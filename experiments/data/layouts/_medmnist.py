@@ -99,7 +99,10 @@ def list_medmnist(name: str, directory: str) -> Listing:
     path = path if path.suffix == ".npz" else path / f"{name}.npz"
     source = f"{URL.format(name=name)} (MD5 {published.md5})"
     if not path.is_file():
-        raise UserError(f"no file {str(path)!r}; download {source} to it, or name its folder by --config.data_dir=DIR")
+        raise UserError(
+            f"--config.dataset=medmnist:{name}: expected {path}; there is no such file; download {source} to it, or name its "
+            "folder by --config.data_dir=DIR"
+        )
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
     if md5 != published.md5:
         raise UserError(

@@ -32,7 +32,7 @@ def list_npz(path: str, task: str | None = None, *, names: tuple[str, ...] = ())
     """
     file = pathlib.Path(path)
     if not file.is_file():
-        raise UserError(f"no file {path!r}; --config.dataset=npz expects --config.data_dir=FILE.npz")
+        raise UserError(f"--config.dataset=npz: expected --config.data_dir=FILE.npz; got {path!r}, which is no file")
     train_images, train_labels = _arrays(file, "train")
     labels, task = check_arrays(train_labels, task, name=f"{path}, train")
     if not labels.size:

@@ -58,7 +58,7 @@ def list_table(path: str, task: str | None = None) -> Listing:
 def _read(table: pathlib.Path) -> dict[str, list[str]]:
     if not table.is_file():
         raise UserError(
-            f"no file {str(table)!r}; --config.dataset=table expects --config.data_dir=FILE.csv (or .parquet)"
+            f"--config.dataset=table: expected --config.data_dir=FILE.csv (or .tsv, .parquet); got {str(table)!r}, which is no file"
         )
     if table.suffix == ".parquet":
         columns = _read_parquet(table)

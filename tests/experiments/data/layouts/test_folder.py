@@ -85,7 +85,7 @@ def test_mistakes_are_one_line(tmp_path, change, message):
 
 
 def test_no_folder_and_no_images(tmp_path):
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="there is no folder"):
         data.load_folder(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no images in"):
         data.load_folder(str(tmp_path))

@@ -115,7 +115,7 @@ def test_mistakes_are_one_line(tmp_path, change, message):
 
 
 def test_missing_and_damaged_files(tmp_path):
-    with pytest.raises(UserError, match="no file"):
+    with pytest.raises(UserError, match="which is no file"):
         data.load_npz(str(tmp_path / "nowhere.npz"))
     content = arrays()
     content.pop("train_labels")

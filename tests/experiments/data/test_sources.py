@@ -246,5 +246,5 @@ def test_downscaled_images_are_means_of_squares_and_turn_with_the_image(dtype):
     np.testing.assert_allclose(small[1, 2, 0], images[1, 4:6, 0:2].reshape(4, 2).mean(0) / scale, rtol=1e-6)
     turned, _ = all_examples(data.Downscaled(data.ArraySource(np.rot90(images, axes=(1, 2)), labels), 2))
     np.testing.assert_allclose(turned, np.rot90(small, axes=(1, 2)), rtol=1e-6)
-    with pytest.raises(UserError, match="downscale: expected a divisor of both sides, 6 and 6; got 4"):
+    with pytest.raises(UserError, match="downscale: expected a divisor of every side, 6 and 6; got 4"):
         data.Downscaled(data.ArraySource(images, labels), 4)

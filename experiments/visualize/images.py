@@ -8,7 +8,7 @@ from PIL import Image
 
 from experiments import data
 from experiments.errors import UserError
-from experiments.runs import Run
+from experiments.trained.run import Run
 from gequi_jax import models
 
 

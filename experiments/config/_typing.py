@@ -1,10 +1,10 @@
-"""What annotations call a configuration."""
+"""The type of a configuration in annotations."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ml_collections
 
-# ConfigDict gives each field the union of all types that a field may have, which no type checker can use.
+# ConfigDict types each field as the union of all field types, which a type checker cannot use.
 if TYPE_CHECKING:
     Config: TypeAlias = Any
 else:

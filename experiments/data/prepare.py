@@ -1,7 +1,7 @@
-"""Prepares a TFDS set for training: `python -m experiments.data.prepare NAME --data_dir DIR`.
+"""Prepares a data set with TFDS: `python -m experiments.data.prepare NAME --data_dir DIR`.
 
-CIFAR-10 and PatchCamelyon are downloaded and need TensorFlow (the extra [data]) here; training does not, and
-rotated_mnist, made from what DIR holds, does not either. The files are array_record files, which can be read at random.
+CIFAR-10 and PatchCamelyon are downloaded; preparing them needs TensorFlow (the extra [data]), training does not.
+rotated_mnist is made from the files in DIR, without TensorFlow. The format is array_record, which allows random access.
 """
 
 from experiments.errors import Parser, UserError, fail
@@ -10,8 +10,8 @@ NAMES = ("cifar10", "patch_camelyon", "rotated_mnist")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Downloads and prepares one set."""
-    parser = Parser(description="Prepares a TFDS set for training.")
+    """Downloads and prepares one data set."""
+    parser = Parser(description="Prepares a data set for training.")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--data_dir", default="data")
     try:
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def prepare(name: str, directory: str) -> None:
-    """Downloads a set where it can be downloaded and writes it as array_record files.
+    """Downloads a data set, if it can be downloaded, and writes it as array_record files.
 
     Raises:
       UserError: TensorFlow is not installed, or the download failed.
@@ -41,7 +41,7 @@ def prepare(name: str, directory: str) -> None:
         builder.download_and_prepare(download_config=options)
     except ImportError as error:
         raise UserError(
-            f"preparing {name} needs TensorFlow: pip install 'gequi_jax[data]' ({_first_line(error)})"
+            f"{name}: preparing it needs TensorFlow; run pip install 'gequi_jax[data]' ({_first_line(error)})"
         ) from error
     except (OSError, tfds.download.DownloadError) as error:
         raise UserError(f"{name} could not be prepared in {directory!r}: {_first_line(error)}") from error

@@ -10,14 +10,8 @@ import jax
 
 
 def environment() -> dict[str, Any]:
-    """Hardware, versions and commit."""
+    """Hardware, versions and commit, as plain data."""
     device = jax.devices()[0]
-    folder = pathlib.Path(__file__).parent
-    try:
-        command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
-        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = None
     return {
         "platform": device.platform,
         "device": device.device_kind,
@@ -27,5 +21,13 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "flax": flax.__version__,
-        "commit": commit,
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,4 +1,4 @@
-"""How far the logits of a network move under its group."""
+"""How much the logits of a network change when its input is transformed by the group."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,15 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import data
-from experiments.training.parallel import Layout
-from experiments.training.step import Program, TrainState
-from gequi_jax import actions
-from gequi_jax import testing as equivariance
+from gequi_jax import actions, groups, testing
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
-def transformed(group: Any, element: int) -> Transform:
+def transformed(group: groups.FiniteGroup, element: int) -> Transform:
     """The action of a group element on a batch of images."""
 
     def apply(images: np.ndarray) -> np.ndarray:
@@ -25,34 +22,32 @@ def transformed(group: Any, element: int) -> Transform:
 
 
 def logit_changes(
-    program: Program, state: TrainState, images: np.ndarray, *, group: Any, layout: Layout
+    logits: Callable[[np.ndarray], np.ndarray], images: np.ndarray, *, group: groups.FiniteGroup
 ) -> dict[str, Any]:
-    """How far the logits of real images move under the group, which an equivariant network does not let them.
+    """How much the logits of images change under the group; those of an equivariant network do not, up to rounding.
 
     Args:
-      program: the run's compiled functions.
-      state: of the run.
+      logits: from images to logits `[..., n, classes]`.
       images: `[n, rows, columns, channels]`.
-      group: the symmetry to test.
-      layout: the devices; each computes all of the images.
+      group: the symmetry.
 
     Returns:
-      `relative`: error of every grid-preserving element as `gequi_jax.testing` defines it, the worst of all seeds;
-      `absolute`: the largest change of any logit; `elements`: which they are.
+      `elements`: the elements that preserve the grid; `relative`: the error of each as `gequi_jax.testing` defines it,
+      over all seeds; `absolute`: the largest change of any logit.
     """
     elements = actions.grid_preserving_elements(group)
     images = np.asarray(data.as_unit_range(jnp.asarray(images)))
 
-    def logits(batch: Any) -> Any:
-        result = np.asarray(program.logits(state, layout.replicate(np.asarray(batch))))
-        # Seeds side by side: the images come first.
-        return result if result.ndim == 2 else np.moveaxis(result, 0, 1).reshape(result.shape[1], -1)
+    def by_image(batch: Any) -> Any:
+        values = logits(np.asarray(batch))
+        # With several seeds: the images first, then seeds and classes together.
+        return values if values.ndim == 2 else np.moveaxis(values, 0, 1).reshape(values.shape[1], -1)
 
-    relative = equivariance.equivariance_errors(
-        logits, jnp.asarray(images), group=group, input="grid", output="invariant", elements=elements
+    relative = testing.equivariance_errors(
+        by_image, jnp.asarray(images), group=group, input="grid", output="invariant", elements=elements
     )
-    upright = logits(images)
-    changes = [np.abs(logits(transformed(group, element)(images)) - upright).max() for element in elements]
+    upright = by_image(images)
+    changes = [np.abs(by_image(transformed(group, element)(images)) - upright).max() for element in elements]
     return {
         "elements": elements,
         "relative": [float(error) for error in np.asarray(relative)],

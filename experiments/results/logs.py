@@ -1,4 +1,4 @@
-"""What a run tells: metrics.jsonl, TensorBoard events, and the terminal."""
+"""The logs of a run: metrics.jsonl, TensorBoard events, and the terminal."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from experiments.results.tensorboard import EventWriter
+from experiments.results.tensorboard import ScalarWriter
 
 FILE = "metrics.jsonl"
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line that a killed run left half-written is skipped."""
+    """The records of metrics.jsonl; a last line that a killed run left incomplete is skipped."""
     path = workdir / FILE
     if not path.exists():
         return []
@@ -33,10 +33,10 @@ class MetricsLog:
     """Appends records to metrics.jsonl and to TensorBoard.
 
     Args:
-      workdir: of the run.
-      step: that the run goes on from; records of later steps and those marked `final` are dropped, they are about to be
-        made again.
-      quiet: write nothing; all processes but the first.
+      workdir: the directory of the run.
+      step: the step at which the run resumes. Records of later steps and records marked `final` are dropped: the run
+        writes them again.
+      quiet: write nothing; for all processes but the first.
     """
 
     def __init__(self, workdir: pathlib.Path, *, step: int, quiet: bool = False):
@@ -44,14 +44,14 @@ class MetricsLog:
         if quiet:
             return
         path = workdir / FILE
-        made = read_metrics(workdir) if step else []
-        kept = [record for record in made if record["step"] <= step and not record.get("final")]
+        earlier = read_metrics(workdir) if step else []
+        kept = [record for record in earlier if record["step"] <= step and not record.get("final")]
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
         temporary.replace(path)
         self._file = path.open("a")
         try:
-            self._events = EventWriter(workdir / "tensorboard")
+            self._events = ScalarWriter(workdir / "tensorboard")
             for record in kept:
                 self._to_events(record)
         except BaseException:
@@ -81,15 +81,15 @@ class MetricsLog:
     def _to_events(self, record: dict[str, Any]) -> None:
         for name, value in record.items():
             if isinstance(value, int | float) and name not in ("step", "time") and math.isfinite(value):
-                self._events.scalar(f"{record['kind']}/{name}", value, record["step"], wall_time=record["time"])
+                self._events.write(f"{record['kind']}/{name}", value, record["step"], wall_time=record["time"])
 
 
 class Terminal:
-    """A progress bar where there is a terminal, plain lines where there is none.
+    """A progress bar on a terminal, plain lines elsewhere.
 
     Args:
-      total_steps: of the whole run.
-      quiet: say nothing; all processes but the first.
+      total_steps: number of steps of the whole run.
+      quiet: print nothing; for all processes but the first.
     """
 
     def __init__(self, total_steps: int, *, quiet: bool = False):
@@ -112,7 +112,7 @@ class Terminal:
         self._progress.stop()
 
     def step(self, step: int, *, epoch: int, num_epochs: int, status: str | None = None) -> None:
-        """Moves the bar."""
+        """Updates the bar."""
         fields: dict[str, Any] = {} if status is None else {"status": status}
         self._progress.update(self._task, completed=step, description=f"epoch {epoch}/{num_epochs}", **fields)
 

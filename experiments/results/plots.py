@@ -1,4 +1,4 @@
-"""Pictures of a run: the learning curve, test digits with predictions, feature maps of an image and of its turn."""
+"""Pictures from arrays: learning curve, predictions on test images, feature maps, confusion matrix."""
 
 import pathlib
 from typing import Any
@@ -12,7 +12,7 @@ def learning_curve(records: list[dict[str, Any]], path: pathlib.Path) -> None:
 
     Args:
       records: lines of metrics.jsonl.
-      path: of the picture.
+      path: the file.
     """
     epochs = [record for record in records if record["kind"] == "epoch"]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -27,18 +27,18 @@ def learning_curve(records: list[dict[str, Any]], path: pathlib.Path) -> None:
 
 
 def predictions(images: np.ndarray, logits: np.ndarray, labels: np.ndarray, path: pathlib.Path) -> None:
-    """A page of test images, each with its prediction; mistakes are red and come with the true class.
+    """Test images with their predictions; a wrong prediction is red and followed by the true class.
 
     Args:
       images: `[n, rows, columns, channels]`; the first 60 are shown.
       logits: `[n, classes]`.
       labels: `[n]`.
-      path: of the picture.
+      path: the file.
     """
     count, columns = min(60, len(images)), 12
     rows = -(-count // columns)
     height, width, channels = images.shape[1:]
-    # One picture with a title strip above each image: a page of sixty axes takes seconds to lay out.
+    # One image with a strip for the title above each digit: the layout of sixty axes takes seconds.
     strip = max(2, height // 3)
     page = np.ones((rows * (height + strip), columns * (width + 1), channels), np.float32)
     figure = Figure(figsize=(columns * 0.9, rows * 0.9 * (height + strip) / width), layout="constrained")
@@ -57,23 +57,25 @@ def predictions(images: np.ndarray, logits: np.ndarray, labels: np.ndarray, path
 
 
 def feature_maps(
-    image: np.ndarray, turned: np.ndarray, maps: np.ndarray, maps_turned: np.ndarray, path: pathlib.Path
+    image: np.ndarray, moved: np.ndarray, maps: np.ndarray, maps_moved: np.ndarray, path: pathlib.Path
 ) -> None:
-    """Feature maps on a group, of an image and of its quarter turn: each turned, and shifted to the next pose.
+    """Feature maps on the group, of an image and of the transformed image.
+
+    Those of the transformed image are transformed and permuted over the poses.
 
     Args:
       image: `[rows, columns, channels]`.
-      turned: the same, turned by 90 degrees.
-      maps: `[rows, columns, group, channels]`; the channel that varies most is shown, a panel for each pose.
-      maps_turned: those of the turned image.
-      path: of the picture.
+      moved: the transformed image.
+      maps: `[rows, columns, group, channels]`; the channel with the largest variance is shown, one panel for each pose.
+      maps_moved: those of the transformed image.
+      path: the file.
     """
     channel = int(maps.std(axis=(0, 1, 2)).argmax())
     order = maps.shape[2]
-    shown = np.concatenate([maps[..., channel].ravel(), maps_turned[..., channel].ravel()])
+    shown = np.concatenate([maps[..., channel].ravel(), maps_moved[..., channel].ravel()])
     figure = Figure(figsize=(1.5 * (order + 1), 3.6), layout="constrained")
     grid = figure.subplots(2, order + 1, squeeze=False)
-    rows = (("image", image, maps), ("quarter turn", turned, maps_turned))
+    rows = (("image", image, maps), ("transformed", moved, maps_moved))
     for row, (title, picture, values) in enumerate(rows):
         _show(grid[row, 0], picture)
         grid[row, 0].set_title(title, fontsize=9)
@@ -87,7 +89,7 @@ def feature_maps(
 
 
 def confusion(matrix: np.ndarray, path: pathlib.Path) -> None:
-    """The confusion matrix: a row for each true class, a column for each prediction."""
+    """The confusion matrix: rows are true classes, columns predictions; colours are logarithmic."""
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.imshow(np.log1p(matrix), cmap="Blues")
@@ -114,5 +116,5 @@ def _show(axes: Any, image: np.ndarray) -> None:
 
 
 def _save(figure: Figure, path: pathlib.Path) -> None:
-    # A Figure made without pyplot draws itself with Agg: no display is needed, and no state is left behind.
+    # A Figure created without pyplot uses Agg: no display is needed and no global state remains.
     figure.savefig(path, dpi=120)

@@ -1,20 +1,18 @@
-"""The network that a configuration names, and its trained arrays."""
+"""The network of a configuration, its group, its sizes, and its data."""
 
-from typing import Any
-
-import jax
 from flax import nnx
 
+from experiments import data
 from experiments.config import Config
 from experiments.errors import UserError
 from gequi_jax import groups, models
 
 
 def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
-    """Builds the network that a configuration names.
+    """Builds the network of a configuration.
 
     Raises:
-      UserError: arguments that the network does not take.
+      UserError: the network does not accept the arguments.
     """
     try:
         overrides = config.model_overrides.to_dict()
@@ -28,20 +26,27 @@ def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
 
 
 def model_group(config: Config) -> groups.FiniteGroup:
-    """The group of the configured network."""
+    """The group of the network of a configuration."""
     group = config.model_overrides.get("group", models.model_info(config.model).group)
     return groups.group_by_name(group) if isinstance(group, str) else group
 
 
-def restored_model(model: nnx.Module, state: Any, config: Config) -> nnx.Module:
-    """Puts the trained arrays of the first seed into a network, in evaluation mode."""
-    params = state.average if config.ema_decay else state.params
+def image_shape(config: Config) -> tuple[int, ...]:
+    """Rows, columns and channels of the images that the network reads."""
+    return tuple(config.model_overrides.get("input_shape", models.model_info(config.model).input_shape))
 
-    def first(leaf: jax.Array) -> jax.Array:
-        # Of this process alone: only one of them draws.
-        leaf = leaf.addressable_data(0)
-        return leaf[0] if config.num_seeds > 1 else leaf
 
-    nnx.update(model, jax.tree.map(first, params), jax.tree.map(first, state.other))
-    model.eval()
-    return model
+def load_data(config: Config) -> data.Dataset:
+    """Loads the data set of a configuration, for its network.
+
+    Raises:
+      UserError: data that is missing or damaged, or that does not fit the network.
+    """
+    return data.load_dataset(
+        config.dataset,
+        config.data_dir,
+        data.Split(config.num_validation, config.num_train, config.num_test, config.data_seed),
+        image_shape=image_shape(config),
+        num_classes=config.model_overrides.get("num_classes", models.model_info(config.model).num_classes),
+        downscale=config.downscale,
+    )

@@ -10,8 +10,8 @@ from flax import nnx
 from experiments import data
 from experiments.config import Config
 from experiments.errors import UserError
-from experiments.trained.build import build_model
-from gequi_jax import groups, models
+from experiments.trained import build
+from gequi_jax import groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Run:
     """A finished run.
 
     Attributes:
-      workdir: where it lies.
+      workdir: its directory.
       config: its configuration.
-      group: of its network.
-      model: its network with the weights of its best epoch, those of the first seed, in evaluation mode.
-      accuracy: on the test split.
+      group: the group of its network.
+      model: its network with the weights of the best epoch (of the first seed), in evaluation mode.
+      accuracy: test accuracy.
     """
 
     workdir: pathlib.Path
@@ -35,19 +35,27 @@ class Run:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Rows, columns and channels of the images that the network reads."""
-        return tuple(self.config.model_overrides.get("input_shape", models.model_info(self.config.model).input_shape))
+        return build.image_shape(self.config)
 
     def normalize(self, images: Any) -> Any:
-        """Images in [0, 1] as the network reads them."""
+        """Converts images in [0, 1] to the input of the network."""
         return data.NORMALIZATIONS[self.config.normalization](images)
+
+    def load_data(self) -> data.Dataset:
+        """Loads the data set of the run.
+
+        Raises:
+          UserError: data that is missing or damaged.
+        """
+        return build.load_data(self.config)
 
 
 def with_downsampling(run: Run, downsampling: str) -> nnx.Module | None:
-    """The network with its weights, but another way to halve its maps; None where it has no choice or other arrays."""
+    """The same weights in a network with another downsampling; None if it has no such option or other arrays."""
     config = run.config.copy_and_resolve_references()
     config.model_overrides.downsampling = downsampling
     try:
-        other = nnx.eval_shape(lambda: build_model(config, nnx.Rngs(config.seed)))
+        other = nnx.eval_shape(lambda: build.build_model(config, nnx.Rngs(config.seed)))
     except UserError:
         return None
     trained = nnx.state(run.model)

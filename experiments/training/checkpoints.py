@@ -1,8 +1,8 @@
-"""Checkpoints with orbax: model, optimiser, step, random keys and input position; the last two and the best one.
+"""Checkpoints by orbax: network, optimiser, step, random keys and input position. The last two and the best are kept.
 
-A state is stored as a flat dictionary from path to array, and the paths, shapes and dtypes once more as JSON, so that a
-checkpoint of another network is recognised before anything is read into this one. A checkpoint that cannot be read is
-set aside, never deleted, and the one before it takes its place.
+A state is stored as a flat dictionary from path to array. The paths, shapes and dtypes are also stored as JSON, so that a
+checkpoint of another network is recognized before its arrays are read. A checkpoint that cannot be read is moved aside,
+never deleted, and the previous one is used.
 """
 
 import pathlib
@@ -25,15 +25,15 @@ METRIC = "validation_accuracy"
 
 
 class DamagedError(Exception):
-    """A checkpoint that is cut short: its message says what is wrong with it."""
+    """A checkpoint is damaged. The message says how."""
 
 
 class Checkpoints:
     """The checkpoints of one work directory.
 
     Args:
-      workdir: of the run.
-      layout: devices that restored arrays are put on, whatever devices they were saved from.
+      workdir: the directory of the run.
+      layout: the devices of restored arrays, which may differ from those that saved them.
     """
 
     def __init__(self, workdir: pathlib.Path, layout: Layout):
@@ -44,32 +44,32 @@ class Checkpoints:
 
     @property
     def manager(self) -> ocp.CheckpointManager:
-        """Orbax's manager of the folder, opened at first use."""
+        """The manager of the folder by orbax, opened on first use."""
         if self._manager is None:
             self._manager = _open(self.folder)
         return self._manager
 
     @property
     def last(self) -> int | None:
-        """Step of the last checkpoint, or None."""
+        """The step of the last checkpoint, or None."""
         return self.manager.latest_step()
 
     @property
     def best(self) -> int | None:
-        """Step with the best validation accuracy (the later of equals), or None before the first validation."""
+        """The step with the best validation accuracy (the last of equals), or None before the first validation."""
         return self.manager.best_step()
 
     def resume(self, like: Any) -> tuple[tuple[Any, dict[str, Any]] | None, list[str]]:
-        """Restores the last checkpoint that can be read, and sets aside those that cannot.
+        """Restores the last checkpoint that can be read, and moves damaged ones aside.
 
         Args:
           like: a state of the same structure.
 
         Returns:
-          The state on this run's devices with its position, or None where there is no checkpoint; and what to tell.
+          The state on the devices of this run with its position, or None if there is no checkpoint; and messages.
 
         Raises:
-          UserError: the last checkpoint is of another network or optimiser, or none can be read; nothing was changed.
+          UserError: the last checkpoint is of another network or optimiser, or none can be read. Nothing is changed.
         """
         steps = self._on_disk()
         if not steps:
@@ -90,20 +90,20 @@ class Checkpoints:
             faults = "; ".join(f"{step}: {fault}" for step, fault in damaged.items())
             raise UserError(
                 f"no checkpoint in {self.folder} can be read ({faults}); nothing was changed; "
-                "bring them back from a copy, or choose another --workdir to begin again"
+                "restore them from a backup, or choose another --workdir to start again"
             )
         self._set_aside(list(damaged))
-        return restored, [self._tell(step, fault) for step, fault in damaged.items()]
+        return restored, [self._moved(step, fault) for step, fault in damaged.items()]
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """Reads one checkpoint.
 
         Args:
-          step: which one.
+          step: the step of the checkpoint.
           like: a state of the same structure.
 
         Returns:
-          The state on this run's devices, and the position.
+          The state on the devices of this run, and the position.
 
         Raises:
           UserError: the checkpoint is of another network or optimiser, or damaged.
@@ -114,46 +114,46 @@ class Checkpoints:
             raise UserError(f"checkpoint {self.folder / str(step)} cannot be read: {error}") from error
 
     def restore_best(self, state: Any) -> tuple[int, Any, list[str]]:
-        """Restores the checkpoint with the best validation accuracy of all that can be read.
+        """Restores the checkpoint with the best validation accuracy among those that can be read.
 
         Args:
-          state: of the last checkpoint, which is returned where that is the best.
+          state: the last state, which is returned if it is the best.
 
         Returns:
-          The step, the state, and what to tell.
+          The step, the state, and messages.
 
         Raises:
-          UserError: there is none with a validation accuracy.
+          UserError: no checkpoint has a validation accuracy.
         """
-        told: list[str] = []
+        messages: list[str] = []
         while (step := self.best) is not None:
             if step == self.last:
-                return step, state, told
+                return step, state, messages
             try:
                 position = self._read_position(self.manager, step)
-                return step, self._read(self.manager, step, position, state)[0], told
+                return step, self._read(self.manager, step, position, state)[0], messages
             except DamagedError as error:
                 self.wait()
                 self._set_aside([step])
                 self.manager.reload()
-                told.append(f"{self._tell(step, str(error))}; the best of the others takes its place")
+                messages.append(f"{self._moved(step, str(error))}; the best of the others is used")
         raise UserError(f"no checkpoint in {self.folder} has a validation accuracy; choose another --workdir")
 
     def save(self, step: int, state: Any, position: dict[str, Any], *, accuracy: float | None = None) -> None:
-        """Starts writing a checkpoint; the run goes on meanwhile.
+        """Starts writing a checkpoint, in the background.
 
         Args:
-          step: its name; a step that exists already is left alone.
+          step: its name; an existing checkpoint is not replaced.
           state: a pytree of arrays.
-          position: plain data: where the input is, and what else the loop must remember.
-          accuracy: on the validation split, where the epoch has just ended.
+          position: plain data: the input position and what else the loop needs to resume.
+          accuracy: validation accuracy, at the end of an epoch.
 
         Raises:
-          UserError: this checkpoint, or the one before it, cannot be written.
+          UserError: this checkpoint or the previous one cannot be written.
         """
         if step in self.manager.all_steps():
             return
-        # The next step is given this state's buffers, and writing takes longer than that: store a copy.
+        # The next step reuses the buffers of this state before writing ends: store a copy.
         arrays = {path: jnp.copy(array) for path, array in flatten(state).items()}
         try:
             self.manager.save(
@@ -168,10 +168,10 @@ class Checkpoints:
             raise self._not_written(error) from error
 
     def wait(self) -> None:
-        """Waits for what is being written.
+        """Waits until all checkpoints are written.
 
         Raises:
-          UserError: it could not be written.
+          UserError: one could not be written.
         """
         try:
             self.manager.wait_until_finished()
@@ -179,17 +179,17 @@ class Checkpoints:
             raise self._not_written(error) from error
 
     def close(self) -> None:
-        """Waits for what is being written.
+        """Waits until all checkpoints are written.
 
         Raises:
-          UserError: it could not be written.
+          UserError: one could not be written.
         """
         if self._manager is None:
             return
         try:
             self._manager.close()
         except Exception as error:
-            # What failed to be written has been told to this thread now, and does not hold up closing again.
+            # The failure has been reported to this thread; closing again succeeds.
             with suppress(Exception):
                 self._manager.close()
             raise self._not_written(error) from error
@@ -198,7 +198,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # An error that is under way already is the one to be told.
+        # If an error is being raised already, it is the one to report.
         with suppress(UserError) if error else nullcontext():
             self.close()
 
@@ -209,7 +209,7 @@ class Checkpoints:
             return []
 
     def _read_position(self, manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-        """The parts in JSON, which are quickly read."""
+        """Reads the parts in JSON, which are small."""
         try:
             restored = manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore()))
             position = restored["position"]
@@ -241,8 +241,8 @@ class Checkpoints:
         return unflatten(like, arrays), position
 
     def _set_aside(self, steps: list[int]) -> None:
-        # Renamed, which a full disk allows, once all processes have read what they wanted to.
-        _meet("checkpoints read")
+        # Renaming works with a full disk. All processes must have read before.
+        _synchronize("checkpoints read")
         if jax.process_index() == 0:
             for step in steps:
                 self.aside.mkdir(exist_ok=True)
@@ -250,24 +250,24 @@ class Checkpoints:
                 (self.folder / str(step)).rename(
                     next(self.aside / name for name in names if not (self.aside / name).exists())
                 )
-        _meet("damaged checkpoints set aside")
+        _synchronize("damaged checkpoints set aside")
 
-    def _tell(self, step: int, fault: str) -> str:
-        return f"the checkpoint of step {step} cannot be read ({fault}) and is now in {self.aside}"
+    def _moved(self, step: int, fault: str) -> str:
+        return f"the checkpoint of step {step} cannot be read ({fault}) and was moved to {self.aside}"
 
     def _not_written(self, error: Exception) -> UserError:
         steps = self._on_disk()
         kept = (
-            f"that of step {steps[-1]} is intact, and the same command goes on from it"
+            f"the checkpoint of step {steps[-1]} is intact: run the same command to resume from it"
             if steps
-            else "there is none yet"
+            else "no checkpoint was written before"
         )
         return UserError(f"a checkpoint in {self.folder} cannot be written ({_reason(error)}); {kept}")
 
 
 def _open(folder: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
     if read_only:
-        # Without a look at the metrics, which may be what is damaged.
+        # Without reading the metrics, which may be damaged.
         return ocp.CheckpointManager(
             folder, options=ocp.CheckpointManagerOptions(read_only=True, lightweight_initialize=True)
         )
@@ -275,7 +275,7 @@ def _open(folder: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointMan
     def accuracy(metrics: dict[str, float]) -> float:
         return metrics[METRIC]
 
-    # Two, so that there is one to go back to; one that is being written replaces none before it is complete.
+    # Two, so that a damaged one has a predecessor. A new one replaces an old one only once it is complete.
     best = BestN(n=1, get_metric_fn=accuracy, keep_checkpoints_without_metrics=False)
     options = ocp.CheckpointManagerOptions(
         best_fn=accuracy,
@@ -285,7 +285,7 @@ def _open(folder: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointMan
     return ocp.CheckpointManager(folder, options=options)
 
 
-def _meet(name: str) -> None:
+def _synchronize(name: str) -> None:
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 

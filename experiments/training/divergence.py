@@ -1,6 +1,6 @@
-"""Where a run stops being finite: noted on the device at every step, read where the host reads metrics anyway.
+"""The first step with a value that is not finite: recorded on the device at every step, read when the host reads metrics.
 
-A group of parameters is one module at the top of the network, the first part of a parameter's path.
+A parameter group is one top-level module of the network: the first part of the path of a parameter.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -12,19 +12,19 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-SLOWER = "a lower --config.learning_rate or a --config.gradient_clip, in another --workdir, may help"
+REMEDY = "try a lower --config.learning_rate or a --config.gradient_clip, in another --workdir"
 
 
 class Divergence(NamedTuple):
-    """The first step at which anything was not finite, and what it was.
+    """The first step with a value that is not finite.
 
     Attributes:
-      step: counted from 1; 0 as long as everything is finite.
-      images: whether its images were not.
-      loss: whether its loss was not.
-      gradients: the groups whose gradients were not.
-      parameters: the groups whose parameters, or statistics, were not after its update.
-      largest: the largest magnitude of a parameter in each group before its update.
+      step: counted from 1; 0 if all values have been finite.
+      images: whether its images were not finite.
+      loss: whether its loss was not finite.
+      gradients: the groups whose gradients were not finite.
+      parameters: the groups whose parameters or statistics were not finite after the update.
+      largest: the largest magnitude of a parameter in each group before the update.
     """
 
     step: Int[Array, ""]
@@ -36,13 +36,13 @@ class Divergence(NamedTuple):
 
 
 def group_names(model: nnx.Module, params: Mapping[Hashable, Any]) -> tuple[Hashable, ...]:
-    """The groups of a network in the order in which its constructor made them."""
+    """The parameter groups of a network, in the order in which its constructor created them."""
     made = [name for name in vars(model) if name in params]
     return (*made, *(name for name in params if name not in made))
 
 
 def none_yet(num_groups: int) -> Divergence:
-    """Everything finite so far."""
+    """The value before the first step."""
     return Divergence(
         step=jnp.zeros((), jnp.int32),
         images=jnp.zeros((), bool),
@@ -64,17 +64,17 @@ def note(
     params: Mapping[Hashable, Any],
     updated: Sequence[Mapping[Hashable, Any]],
 ) -> Divergence:
-    """Notes what is not finite in one step, unless an earlier step has been noted.
+    """Records which values of one step are not finite, unless an earlier step is recorded.
 
     Args:
-      before: of the steps so far.
-      names: of the groups.
+      before: the record of the steps so far.
+      names: the parameter groups.
       step: number of this step, counted from 1.
       images: its batch.
-      loss: of that batch.
-      gradients: of the loss.
-      params: that the loss was computed with.
-      updated: parameters, and the other arrays of the network, after the step.
+      loss: the loss of the batch.
+      gradients: gradients of the loss.
+      params: the parameters before the update.
+      updated: the parameters, and the other arrays of the network, after the update.
     """
     found = Divergence(
         step=step,
@@ -92,52 +92,57 @@ def note(
 def explain(
     divergence: Divergence, names: Sequence[Hashable], *, seeds: Sequence[int], steps_per_epoch: int
 ) -> str | None:
-    """Says in one sentence where a run stopped being finite, or None where it did not; waits for the device.
+    """The first step that was not finite, and the probable cause, in one sentence; None if all were finite.
+
+    Waits for the device.
 
     Args:
-      divergence: of a state, with a leading axis of seeds where there are several.
-      names: of the groups.
-      seeds: of the run; the first to diverge is named.
-      steps_per_epoch: updates in one epoch.
+      divergence: the record, with a leading axis of seeds if there are several.
+      names: the parameter groups.
+      seeds: the seeds of the run; the first to diverge is reported.
+      steps_per_epoch: number of updates in one epoch.
     """
     steps = np.atleast_1d(np.asarray(divergence.step))
     if not steps.any():
         return None
     index = int(np.argmin(np.where(steps > 0, steps, np.iinfo(steps.dtype).max)))
-    found = divergence
+    leaves: list[Any] = [np.asarray(leaf)[index] if len(seeds) > 1 else np.asarray(leaf) for leaf in divergence]
+    first = Divergence(*leaves)
+    where = f"at step {steps[index]}, in epoch {(steps[index] - 1) // steps_per_epoch + 1}"
     if len(seeds) > 1:
-        found = Divergence(*(np.asarray(leaf)[index] for leaf in divergence))
-    found = Divergence(*(np.asarray(leaf) for leaf in found))
-    step = int(steps[index])
-    place = f"at step {step}, in epoch {(step - 1) // steps_per_epoch + 1}"
-    if len(seeds) > 1:
-        place += f", of seed {seeds[index]}"
+        where += f", of seed {seeds[index]}"
+    return _cause(first, names, where)
 
-    def named(group: int, others: np.ndarray) -> str:
-        more = int(others.sum()) - 1
-        return f"parameter group {str(names[group])!r}" + (f" (and {more} more)" if more > 0 else "")
 
-    if found.images:
-        return f"the images are not finite {place}; look for nan and infinity in the training data"
-    if found.loss:
-        # Nearly always every gradient is lost with the loss; what grew beforehand is the largest.
-        suspects = found.gradients if found.gradients.any() else np.ones(len(names), bool)
-        group = int(np.argmax(np.where(suspects, found.largest, -1)))
+def _cause(first: Divergence, names: Sequence[Hashable], where: str) -> str:
+    if first.images:
+        return f"the images are not finite {where}; look for nan and infinity in the training data"
+    if first.loss:
+        # With the loss nearly all gradients are lost; the group with the largest parameters is the likely cause.
+        suspects = np.asarray(first.gradients if first.gradients.any() else np.ones(len(names), bool))
+        group = int(np.argmax(np.where(suspects, first.largest, -1)))
         return (
-            f"the loss is not finite {place}: the run has diverged, first in {named(group, suspects)}, whose parameters "
-            f"had reached {found.largest[group]:.1e}; {SLOWER}"
+            f"the loss is not finite {where}: the run has diverged, first in {_group(names, group, suspects)}, whose "
+            f"parameters had reached {first.largest[group]:.1e}; {REMEDY}"
         )
-    if found.gradients.any():
-        # The backward pass comes to the last group first, and carries on to those before it.
-        group = int(np.flatnonzero(found.gradients)[-1])
+    if first.gradients.any():
+        # The backward pass starts at the last group and propagates to those before it.
+        affected = np.asarray(first.gradients)
         return (
-            f"the gradients are not finite {place}, though the loss is: first in {named(group, found.gradients)}; "
-            "look behind it for a root, a logarithm or a division at zero"
+            f"the gradients are not finite {where}, though the loss is: first in "
+            f"{_group(names, int(np.flatnonzero(affected)[-1]), affected)}; look after it for a root, a logarithm or a "
+            "division at zero"
         )
-    group = int(np.argmax(np.where(found.parameters, found.largest, -1)))
+    affected = np.asarray(first.parameters)
+    group = int(np.argmax(np.where(affected, first.largest, -1)))
     return (
-        f"the update is not finite {place}: the run has diverged, first in {named(group, found.parameters)}; {SLOWER}"
+        f"the update is not finite {where}: the run has diverged, first in {_group(names, group, affected)}; {REMEDY}"
     )
+
+
+def _group(names: Sequence[Hashable], group: int, affected: np.ndarray) -> str:
+    others = int(affected.sum()) - 1
+    return f"parameter group {str(names[group])!r}" + (f" (and {others} more)" if others > 0 else "")
 
 
 def _not_finite(trees: Iterable[Any]) -> Bool[Array, ""]:

@@ -1,4 +1,4 @@
-"""Asking a run to stop at the next step: SIGTERM of a cluster, or Ctrl-C."""
+"""Stopping a run at the next step: SIGTERM from a cluster, or Ctrl-C."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """Whether a signal has arrived, and which."""
+    """Whether a signal has arrived, and which one."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -22,7 +22,7 @@ class StopRequest:
         return self.signal is not None
 
     def reached(self, step: int) -> bool:
-        """Whether to stop before this step; all processes of a run are told at the same one."""
+        """Whether to stop before this step; all processes of a run stop at the same step."""
         if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
             self.signal = signal.SIGTERM
         return self.signal is not None
@@ -30,9 +30,9 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turns the first SIGTERM or Ctrl-C into a request; a second one acts as it always does."""
+    """Turns the first SIGTERM or Ctrl-C into a request; a second one has its usual effect."""
     request = StopRequest()
-    # On several processes JAX listens to SIGTERM itself, and agrees on the step.
+    # With several processes JAX handles SIGTERM itself and agrees on the step.
     if threading.current_thread() is not threading.main_thread() or jax.process_count() > 1:
         yield request
         return

@@ -1,4 +1,4 @@
-"""One run in one work directory: an operating-system lock that dies with its process."""
+"""At most one run in a work directory: a lock of the operating system, which ends with its process."""
 
 import fcntl
 import os
@@ -16,11 +16,11 @@ NAME = ".lock"
 def locked(workdir: pathlib.Path) -> Iterator[None]:
     """Creates the work directory and holds its lock.
 
-    The lock is the operating system's (`flock`): it ends with the process, however that ends, so a lock file left
-    behind by a killed run holds nobody up. The file names the holder for the message.
+    The lock (`flock`) ends with the process, however the process ends: the lock file of a killed run does not block
+    others. The file contains the name of the holder, for the message.
 
     Raises:
-      UserError: the directory cannot be made or written, or another run holds it.
+      UserError: the directory cannot be created or written, or another run holds the lock.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -32,9 +32,9 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     except OSError as error:
         holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
         os.close(handle)
-        raise UserError(f"{workdir} is in use by {holder}; wait for it, or choose another --workdir") from error
+        raise UserError(f"{workdir} is in use by {holder}; wait until it ends, or choose another --workdir") from error
     try:
-        # The name is for a message only: a full disk may refuse it.
+        # The name is only for a message: with a full disk it may be missing.
         with suppress(OSError):
             os.truncate(handle, 0)
             os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

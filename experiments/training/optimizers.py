@@ -1,16 +1,16 @@
 """Optimisers and learning-rate schedules by name, from optax.
 
-Weight decay means two things, and each optimiser here says which. "adam" and "sgd" add weight_decay * parameter to the
-gradient before anything else, the L2 penalty of PyTorch, which the papers use; "adamw" decouples it. Both apply to all
-parameters. Decay and clipping are given as they are, so a schedule changes neither.
+"adam" and "sgd" add weight_decay * parameter to the gradient first, the L2 penalty of PyTorch, which the papers use; "adamw"
+decouples the decay. Both decay all parameters. A schedule changes neither the decay of "adam" and "sgd" nor the clipping.
 """
 
 from collections.abc import Callable, Mapping
 
 import optax
+import optax.contrib
 
 from experiments.config import Config
-from experiments.errors import UserError
+from experiments.errors import check_choice
 
 
 def _constant(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
@@ -19,8 +19,8 @@ def _constant(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.
 
 
 def _multi_step(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Schedule:
-    # Schedules joined after a warm-up count their steps from its end; the boundaries are epochs of the run.
-    last = 2**31 - 1  # of a step counter
+    # After a warm-up the schedule counts its steps from the end of the warm-up; the boundaries are epochs of the run.
+    last = 2**31 - 1  # the largest step
     boundaries = {
         min(int(epoch * steps_per_epoch) - warmup_steps, last): config.decay_factor for epoch in config.decay_epochs
     }
@@ -31,7 +31,7 @@ def _cosine(config: Config, steps_per_epoch: int, warmup_steps: int) -> optax.Sc
     return optax.cosine_decay_schedule(config.learning_rate, max(1, config.num_epochs * steps_per_epoch - warmup_steps))
 
 
-# "plateau" is constant here: the loop scales it by `plateau`, from the validation loss of each epoch.
+# "plateau" is constant here; `create_plateau` scales it by the validation loss of each epoch.
 SCHEDULES: Mapping[str, Callable[[Config, int, int], optax.Schedule]] = {
     "constant": _constant,
     "multi_step": _multi_step,
@@ -62,17 +62,16 @@ OPTIMIZERS: Mapping[str, Callable[[Config, optax.Schedule], optax.GradientTransf
 
 
 def create_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
-    """Learning rate as a function of the step.
+    """The learning rate as a function of the step.
 
     Args:
-      config: its fields schedule, learning_rate, warmup_epochs, num_epochs, decay_epochs and decay_factor.
-      steps_per_epoch: updates in one epoch.
+      config: fields schedule, learning_rate, warmup_epochs, num_epochs, decay_epochs and decay_factor are read.
+      steps_per_epoch: number of updates in one epoch.
 
     Raises:
       UserError: an unknown name.
     """
-    if config.schedule not in SCHEDULES:
-        raise UserError(f"no schedule {config.schedule!r}; expected one of {', '.join(SCHEDULES)}")
+    check_choice("schedule", config.schedule, SCHEDULES)
     warmup_steps = min(int(config.warmup_epochs * steps_per_epoch), 2**31 - 1)
     schedule = SCHEDULES[config.schedule](config, steps_per_epoch, warmup_steps)
     if warmup_steps == 0:
@@ -82,25 +81,22 @@ def create_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
 
 
 def create_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The optimiser of a configuration, clipping first.
+    """The optimiser of a configuration. Gradients are clipped first.
 
     Raises:
       UserError: an unknown name.
     """
-    if config.optimizer not in OPTIMIZERS:
-        raise UserError(f"no optimizer {config.optimizer!r}; expected one of {', '.join(OPTIMIZERS)}")
+    check_choice("optimizer", config.optimizer, OPTIMIZERS)
     optimizer = OPTIMIZERS[config.optimizer](config, create_schedule(config, steps_per_epoch))
     if config.gradient_clip > 0:
         return optax.chain(optax.clip_by_global_norm(config.gradient_clip), optimizer)
     return optimizer
 
 
-def plateau(config: Config) -> optax.GradientTransformationExtraArgs:
-    """Scale of the learning rate, updated with the validation loss once an epoch; 1 unless the schedule is "plateau"."""
-    on = config.schedule == "plateau"
+def create_plateau(config: Config) -> optax.GradientTransformationExtraArgs | None:
+    """The scale of the learning rate, updated with each validation loss; None for every schedule but "plateau"."""
+    if config.schedule != "plateau":
+        return None
     return optax.contrib.reduce_on_plateau(
-        factor=config.decay_factor if on else 0.5,
-        patience=config.plateau_patience if on else 2**30,
-        rtol=1e-4,
-        accumulation_size=1,
+        factor=config.decay_factor, patience=config.plateau_patience, rtol=1e-4, accumulation_size=1
     )

@@ -1,4 +1,4 @@
-"""A state as a flat dictionary from path to array, which is what a checkpoint holds."""
+"""The format of a checkpoint: a state as a flat dictionary from path to array."""
 
 import pathlib
 from typing import Any
@@ -9,23 +9,23 @@ import numpy as np
 
 from experiments.errors import UserError
 
-# Only finite states are saved, so where a run stopped being finite is never stored.
+# Only finite states are saved, so the record of the first step that is not finite is left out.
 TRANSIENT = "divergence"
 
 
 def flatten(state: Any) -> dict[str, jax.Array]:
-    """A pytree of arrays as a dictionary from path to array, random keys as their integers."""
+    """Flattens a pytree of arrays to a dictionary from path to array; random keys become their integers."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     arrays = {_name(path): _plain(leaf) for path, leaf in leaves}
     return {name: array for name, array in arrays.items() if name.split(".")[0] != TRANSIENT}
 
 
 def unflatten(like: Any, arrays: dict[str, jax.Array]) -> Any:
-    """The inverse of `flatten`; what that leaves out stays as it is in `like`."""
+    """The inverse of `flatten`. Arrays that `flatten` leaves out are those of `like`."""
     leaves, tree = jax.tree_util.tree_flatten_with_path(like)
     restored = []
     for path, leaf in leaves:
-        array = arrays.get(_name(path), leaf)
+        array: Any = arrays.get(_name(path), leaf)
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
         restored.append(array)
@@ -37,18 +37,18 @@ def structure(arrays: dict[str, jax.Array]) -> dict[str, list[Any]]:
     return {path: [list(array.shape), str(np.dtype(array.dtype))] for path, array in arrays.items()}
 
 
-def check_structure(expected: dict[str, Any], found: dict[str, Any], folder: pathlib.Path) -> None:
-    """Compares the structure of a run's state with that of a checkpoint.
+def check_structure(expected: dict[str, Any], saved: dict[str, Any], folder: pathlib.Path) -> None:
+    """Compares the structure of a state with that of a checkpoint.
 
     Raises:
-      UserError: the first array in which they differ.
+      UserError: they differ; the message names the first array.
     """
-    if expected == found:
+    if expected == saved:
         return
-    path = next(path for path in [*expected, *found] if expected.get(path) != found.get(path))
+    path = next(path for path in [*expected, *saved] if expected.get(path) != saved.get(path))
     raise UserError(
-        f"checkpoint {folder} is of another network or optimiser: {path} is {found.get(path, 'not there')}, "
-        f"this run expects {expected.get(path, 'nothing of that name')}; nothing was changed, choose another --workdir"
+        f"checkpoint {folder} is of another network or optimiser: {path}: expected {expected.get(path, 'no such array')}; "
+        f"got {saved.get(path, 'no such array')}; nothing was changed; choose another --workdir"
     )
 
 

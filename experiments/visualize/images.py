@@ -9,7 +9,6 @@ from PIL import Image
 from experiments import data
 from experiments.errors import UserError
 from experiments.trained.run import Run
-from gequi_jax import models
 
 
 def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:
@@ -18,9 +17,7 @@ def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:
     Raises:
       UserError: data that is not there, or no image of that index.
     """
-    info = models.model_info(run.config.model)
-    num_classes = run.config.model_overrides.get("num_classes", info.num_classes)
-    dataset = data.load_dataset(run.config, image_shape=run.image_shape, num_classes=num_classes)
+    dataset = run.load_data()
     test = dataset.test()
     if not 0 <= index < len(test):
         raise UserError(

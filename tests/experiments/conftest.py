@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from experiments.config import default_config
-from experiments.results import summary
+from experiments.results import pictures
 from gequi_jax import groups, models
 
 
@@ -18,7 +18,7 @@ class TinyNetwork(nnx.Module):
 
     def __init__(self, *, rngs: nnx.Rngs, features: int = 8):
         if features < 1:
-            raise ValueError(f"features must be positive, came {features}")
+            raise ValueError(f"features must be positive, got {features}")
         self.hidden = nnx.Linear(64, features, rngs=rngs)
         self.norm = nnx.BatchNorm(features, rngs=rngs)
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
@@ -70,7 +70,7 @@ def make_tiny_models(setattr):
 @pytest.fixture
 def tiny_config(drawing_config, monkeypatch):
     """`drawing_config` without the pictures at the end, which take longer than the training."""
-    monkeypatch.setattr(summary, "_draw", lambda *_: None)
+    no_pictures(monkeypatch.setattr)
     return drawing_config
 
 
@@ -78,6 +78,12 @@ def tiny_config(drawing_config, monkeypatch):
 def drawing_config(tiny_model):
     """Three short epochs of the tiny network on the embedded digits."""
     return make_tiny_config(tiny_model)
+
+
+def no_pictures(setattr):
+    """Replaces the functions that draw, which take longer than the training of the tiny network."""
+    setattr(pictures, "draw_results", lambda *_: None)
+    setattr(pictures, "draw_feature_maps", lambda *_: None)
 
 
 def make_tiny_config(model):

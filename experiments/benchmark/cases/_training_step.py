@@ -8,10 +8,11 @@ import numpy as np
 from experiments.benchmark.cases._case import Case
 from experiments.benchmark.programs import STEP, Contender, JaxContender, Program
 from experiments.benchmark.torch_process import NETWORKS, TorchContender
-from experiments.config import Config, flags
+from experiments.config import Config
+from experiments.config.loading import load_config
 from experiments.errors import UserError
 from experiments.training.parallel import create_layout
-from experiments.training.step import create_program
+from experiments.training.program import create_program
 from gequi_jax import models
 
 QUICK = ("digits_r4_sa", "rotmnist_p4_cnn")
@@ -35,9 +36,9 @@ def training_step(section: str, quick: bool, torch_python: pathlib.Path | None) 
 
 def _config(name: str) -> Config:
     try:
-        return flags.load_config(name)
+        return load_config(name)
     except UserError:
-        return flags.load_config("default")  # small models and other groups have no file of their own
+        return load_config("default")  # small models and other groups have no file of their own
 
 
 def _step(name: str, batch_size: int) -> Program:

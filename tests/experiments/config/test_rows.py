@@ -1,47 +1,98 @@
-import pathlib
-
 import jax
 import numpy as np
 import pytest
 
 from experiments import data
-from experiments.config import flags
-from experiments.config import validation as settings
+from experiments.config import rows, schema
+from experiments.config.loading import default_workdir, load_config
+from experiments.config.validation import validate
+from experiments.trained.build import build_model, load_data
+from experiments.training import optimizers
 from experiments.training.parallel import create_layout
-from experiments.training.run import build_model
-from experiments.training.step import create_program
+from experiments.training.program import create_program
 from gequi_jax import models
 
-CONFIGS = pathlib.Path(flags.__file__).parent / "rows"
-NAMES = sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
-# Files that hold what several rows share, and are configurations themselves.
-SHARED = {"rotmnist", "cifar10", "pcam"}
+NAMES = list(rows.names())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_config_is_valid_and_says_where_it_comes_from(name):
-    config = flags.load_config(name)
-    text = (CONFIGS / f"{name}.py").read_text()
-    assert "python -m experiments.main" in text
-    if name != "default" and name not in SHARED:
-        assert name.startswith(config.model)
-        assert f"--config experiments/config/rows/{name}.py" in text
-        assert "Published: " in text
-        assert "Tab. " in text
+def test_row_is_valid_and_states_its_source(name):
+    row, config = rows.find(name), load_config(name)
+    validate(config)
+    assert name.replace(":", "_").startswith(config.model)
+    if not name.startswith("digits:"):
+        assert "Tab. " in row.title
+        assert "selects" in row.note
+    info = models.model_info(config.model)
+    if info.reported_metric and not config.model_overrides:
+        percent = float(row.result.split(" ")[0])
+        accuracy = percent if "accuracy" in row.result else 100 - percent
+        assert accuracy == pytest.approx(info.reported_metric, abs=1e-9)
 
 
-def test_every_model_of_a_table_row_has_a_config():
-    rows = {name for name in models.list_models() if not name.startswith("digits_")}
-    assert rows <= set(NAMES)
+@pytest.mark.parametrize("name", NAMES)
+def test_former_names_and_files_are_aliases(name):
+    former = name.replace(":", "_")
+    expected = load_config(name).to_dict()
+    for source in (former, f"experiments/configs/{former}.py"):
+        assert load_config(source).to_dict() == expected
+        assert default_workdir(source) == default_workdir(name)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("default", "digits:alpha_f_p4_cnn"),
+        ("rotmnist", "rotmnist:r4_sa"),
+        ("cifar10", "cifar10:z2_sa"),
+        ("pcam", "pcam:r4_sa"),
+    ],
+)
+def test_a_data_set_alone_is_its_first_row(alias, name):
+    assert load_config(alias).to_dict() == load_config(name).to_dict()
+
+
+def test_every_model_of_a_table_row_has_a_row():
+    former = {name.replace(":", "_") for name in NAMES}
+    assert {name for name in models.list_models() if not name.startswith("digits_")} <= former
+
+
+def test_the_default_row_changes_no_field():
+    assert load_config("default").to_dict() == schema.default_config().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("field", "table"),
+    [
+        ("dataset", [*data.DATASETS, data.GENERATED]),
+        ("normalization", data.NORMALIZATIONS),
+        ("augmentation", data.AUGMENTATIONS),
+        ("optimizer", optimizers.OPTIMIZERS),
+        ("schedule", optimizers.SCHEDULES),
+    ],
+)
+def test_the_schema_offers_exactly_what_the_program_has(field, table):
+    """The schema lists names, so that --help does not import JAX."""
+    assert set(schema.FIELDS[field].choices) == set(table)
+
+
+@pytest.mark.parametrize("name", schema.FIELDS)
+def test_every_default_lies_in_its_range(name):
+    field = schema.FIELDS[name]
+    if type(field.default) in (int, float):
+        assert field.default in field.range
+    for choice in field.default if isinstance(field.default, tuple) else [field.default]:
+        assert not field.choices or choice in field.choices
+    assert field.help.endswith(".")
 
 
 def shrunk(name):
     """The configuration with one seed, two images a batch, and generated data of the network's shape."""
-    config = flags.load_config(name)
+    config = load_config(name)
     config.num_seeds, config.batch_size = 1, 2
     config.num_validation, config.num_train = 4, 4
     config.dataset, config.num_epochs = "generated", 2
-    settings.validate(config)
+    validate(config)
     return config, models.model_info(config.model)
 
 
@@ -53,11 +104,11 @@ def program_of(config):
 
 # One configuration of each recipe.
 RECIPES = [
-    "rotmnist_r4_sa",
-    "rotmnist_alpha_p4_cnn",
-    "cifar10_p4_all_cnn",
-    "cifar10_p4m_resnet44",
-    "pcam_p4_densenet",
+    "rotmnist:r4_sa",
+    "rotmnist:alpha_p4_cnn",
+    "cifar10:p4_all_cnn",
+    "cifar10:p4m_resnet44",
+    "pcam:p4_densenet",
 ]
 
 
@@ -84,11 +135,11 @@ def test_config_builds_its_network_and_traces_a_training_step(name):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name == "default" else pytest.mark.slow) for name in NAMES],
+    [pytest.param(name, marks=() if name == "digits:alpha_f_p4_cnn" else pytest.mark.slow) for name in NAMES],
 )
 def test_config_takes_a_training_step_on_generated_data(name):
-    config, info = shrunk(name)
-    dataset = data.load_dataset(config, image_shape=info.input_shape, num_classes=info.num_classes)
+    config, _ = shrunk(name)
+    dataset = load_data(config)
     program, state, layout = program_of(config)
     before = [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
     batches = data.training_batches(dataset.train, batch_size=2, num_steps=4, seeds=[0])

@@ -4,7 +4,8 @@ import pytest
 from flax import nnx
 
 from experiments.config import flags
-from experiments.results import audits, logs, summary
+from experiments.results import audits, logs
+from experiments.training import finish
 from experiments.training import run as train
 from gequi_jax import nn
 from gequi_jax.groups import cyclic_group
@@ -39,7 +40,7 @@ def test_a_run_broken_off_behind_its_last_audit_records_it_once(tiny_config, tmp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(summary, "evaluate_run", killed)
+        patch.setattr(finish, "evaluate_run", killed)
         with pytest.raises(KeyboardInterrupt):
             train.run(tiny_config, tmp_path)
     first = recorded(tmp_path)
@@ -64,20 +65,13 @@ class Sound(nnx.Module):
 
 
 @pytest.mark.parametrize("table", [False, True])
-def test_a_network_without_a_fault_takes_one_line_unless_the_table_is_asked_for(table, tiny_config, tmp_path, capsys):
+def test_a_network_without_a_fault_takes_one_line_unless_the_table_is_asked_for(table, tmp_path, capsys):
     with logs.MetricsLog(tmp_path, step=0) as log, logs.Terminal(1) as terminal:
-        audits.show(
-            tiny_config,
-            Sound(),
-            step=7,
-            when="after epoch 1",
-            image_shape=(8, 8, 1),
-            terminal=terminal,
-            log=log,
-            table=table,
-        )
+        report = audits.audit(Sound(), group=cyclic_group(4), image_shape=(8, 8, 1))
+        audits.say(report, "after epoch 1", terminal, table=table)
+        log.write(audits.record(report, step=7, final=False))
     said = capsys.readouterr().out
-    assert "audit after epoch 1: no layer loses equivariance; largest relative error" in said
+    assert "audit after epoch 1: all layers are equivariant; largest relative error" in said
     assert ("No layer loses equivariance." in said) == table
     (record,) = recorded(tmp_path)
     assert record["passed"] is True

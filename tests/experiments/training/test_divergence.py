@@ -167,7 +167,7 @@ def test_of_several_seeds_the_first_to_be_not_finite_is_named(tiny_config, tmp_p
     fields = ("dataset=npz", f"data_dir={tmp_path / 'digits.npz'}", "num_seeds=2", *FIELDS)
     error = refused(capfd, flags(tmp_path / "run", *fields))
     assert "at step 2, in epoch 1, of seed 1" in error
-    assert "nothing was saved yet" in error
+    assert "no checkpoint was saved" in error
 
 
 def test_divergence_by_too_large_a_step_names_a_group(tiny_config, tmp_path, capfd):

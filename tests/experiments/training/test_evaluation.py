@@ -3,7 +3,7 @@ import types
 import numpy as np
 
 from experiments import data
-from experiments.training.evaluation import predict
+from experiments.training.evaluation import Predictor
 from experiments.training.parallel import create_layout
 
 
@@ -26,11 +26,6 @@ def test_one_batch_is_fetched_before_the_next_begins():
 
     images = np.arange(7.0, dtype=np.float32).reshape(7, 1, 1, 1)
     program = types.SimpleNamespace(logits=lambda _, images: Logits(images))
-    logits, labels = predict(
-        program,
-        None,
-        data.ArraySource(images, np.arange(7)),
-        batch_size=2,
-        layout=create_layout(1, batch_size=2, seeded=False),
-    )
+    layout = create_layout(1, batch_size=2, seeded=False)
+    logits, labels = Predictor(program, None, layout, 2).predict(data.ArraySource(images, np.arange(7)))
     np.testing.assert_array_equal(logits[:, 0], labels)

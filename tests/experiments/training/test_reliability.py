@@ -14,8 +14,7 @@ import pytest
 
 from experiments.main import main
 from experiments.results import logs
-from experiments.training import checkpoints
-from experiments.training import run as train
+from experiments.training import checkpoints, loop
 from experiments.training.checkpoints import Checkpoints
 from tests.experiments import tiny_run
 from tests.experiments.training.test_run import BreakOffError, records, run_until
@@ -104,8 +103,9 @@ def full_event_file(monkeypatch, workdir):
 
     def onto_a_full_disk(self, record):
         if record["step"] == 10:
-            self._events._file.close()
-            self._events._file = pathlib.Path("/dev/full").open("wb")  # noqa: SIM115
+            records = self._events._events._py_recordio_writer
+            records._writer.close()
+            records._writer = pathlib.Path("/dev/full").open("wb")  # noqa: SIM115
         write(self, record)
 
     monkeypatch.setattr(logs.MetricsLog, "write", onto_a_full_disk)
@@ -185,7 +185,7 @@ def test_a_fault_while_writing_ends_with_one_line_and_the_run_goes_on(
             for callback in patches.callbacks:
                 callback()
     assert message in error
-    assert "goes on from it" in error
+    assert "to resume from it" in error
     saved = saved_steps(tmp_path / "run")[-1]
     assert saved >= kept
     main(flags(tmp_path / "run", *FIELDS))
@@ -277,10 +277,10 @@ def test_a_damaged_best_checkpoint_is_replaced_by_the_next_best(tiny_config, tmp
         return restore_best(self, state)
 
     accuracies = iter([0.5, 0.25, 0.4])
-    summarize = train.metrics.summarize
+    summarize = loop.metrics.summarize
     monkeypatch.setattr(Checkpoints, "restore_best", damaged)
     monkeypatch.setattr(
-        train.metrics,
+        loop.metrics,
         "summarize",
         lambda *arguments: {**summarize(*arguments), "accuracy": np.float64(next(accuracies, 0.5))},
     )
@@ -326,7 +326,7 @@ def test_a_second_run_is_refused_and_a_signal_saves_and_exits_0(tiny_config, tmp
     output, errors = first.communicate(timeout=60)
     assert first.returncode == 0, errors
     assert errors == ""
-    assert "stopped by signal 15, everything is saved" in output
+    assert "stopped by signal 15; the state is saved" in output
     stopped = saved_steps(tmp_path / "run")[-1]
     assert stopped >= 2 * STEPS_PER_EPOCH
     more = (f"num_epochs={stopped // STEPS_PER_EPOCH + 1}", "schedule=constant", "checkpoint_every_steps=3")
@@ -339,5 +339,5 @@ def test_a_second_run_is_refused_and_a_signal_saves_and_exits_0(tiny_config, tmp
 def test_a_damaged_configuration_refuses(tiny_config, tmp_path, capfd):
     tmp_path.joinpath("config.json").write_text('{"seed": 0,')
     before = contents(tmp_path)
-    assert "is no JSON" in refused(capfd, flags(tmp_path))
+    assert "expected JSON" in refused(capfd, flags(tmp_path))
     assert contents(tmp_path) == before

@@ -116,7 +116,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(tiny_config, uninterrupted,
     with monkeypatch.context() as patch:
         patch.setattr(logs.Terminal, "step", send)
         assert train.run(tiny_config, tmp_path / "parts") is None
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "run the same command to resume" in capsys.readouterr().out
     assert not (tmp_path / "parts" / "summary.json").exists()
     train.run(tiny_config, tmp_path / "parts")
     assert "resuming at step 6" in capsys.readouterr().out

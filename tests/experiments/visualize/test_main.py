@@ -14,8 +14,8 @@ from experiments.visualize.text import number
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "differences_gsa.md"
 MISTAKES = [
-    ([], "--workdir runs/default: no finished run there (no summary.json); python -m experiments.main"),
-    (["--workdir=nowhere"], "--workdir nowhere: no finished run there"),
+    ([], "--workdir runs/default: expected a finished run; got no summary.json; run python -m experiments.main"),
+    (["--workdir=nowhere"], "--workdir nowhere: expected a finished run"),
     (["attention", "--index=first"], "--index"),
     (["--index=1", "--image=a.png"], "argument --image: not allowed with argument --index"),
     (["receptive_fields", "--group=p4x"], "--group p4x: "),
@@ -25,7 +25,7 @@ MISTAKES = [
     ),
     (["receptive_fields", "--group=z2"], "--group z2: expected a group of 2 to 8 elements"),
     (["receptive_fields", "--group=p4", "--workdir=a"], "argument --workdir: not allowed with argument --group"),
-    (["receptive_fields", "--workdir=nowhere"], "--workdir nowhere: no finished run there"),
+    (["receptive_fields", "--workdir=nowhere"], "--workdir nowhere: expected a finished run"),
     (["receptive_fields", "--index=-1"], "--index: expected 0 to 1256, one of the upright digits; got -1"),
     (["receptive_fields", "--query=8,8"], "--query: expected a position of the image, 0,0 to 7,7; got '8,8'"),
     (["receptive_fields", "--query=3"], "--query: expected two integers ROW,COLUMN, such as 3,4; got '3'"),

@@ -11,13 +11,13 @@ from flax import nnx
 from PIL import Image
 
 from experiments import runs
-from experiments.config import default_config
-from experiments.config import validation as settings
+from experiments.config import default_config, saved
 from experiments.results import summary
 from experiments.results.equivariance import transformed
 from experiments.trained.attention import capture_gates
-from experiments.training import checkpoints, parallel, step
-from experiments.training import run as train
+from experiments.trained.build import build_model
+from experiments.training import checkpoints, parallel
+from experiments.training.program import create_program
 from experiments.visualize import __main__ as visualize
 from experiments.visualize import images as pictured
 from experiments.visualize.attention import captions, command, measure
@@ -51,14 +51,12 @@ def workdir(tmp_path_factory):
     config.model_overrides.features = 2
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=False)
-        _, state = step.create_program(
-            config, lambda rngs: train.build_model(config, rngs), steps_per_epoch=1, layout=layout
-        )
+        _, state = create_program(config, lambda rngs: build_model(config, rngs), steps_per_epoch=1, layout=layout)
         state = state._replace(params=grown(state.params))
         kept = checkpoints.Checkpoints(folder, layout)
         kept.save(1, state, {"input": {}, "seconds": 0.0}, accuracy=0.5)
         kept.close()
-    summary.save({"config": settings.as_plain(config), "test_accuracy": 0.5}, folder)
+    summary.save({"config": saved.as_plain(config), "test_accuracy": 0.5}, folder)
     return folder
 
 
@@ -136,7 +134,7 @@ def test_the_strided_network_has_the_stated_error(run, turned):
 
 
 def test_a_restored_network_is_the_saved_one(run, turned):
-    other = train.build_model(run.config, nnx.Rngs(run.config.seed))
+    other = build_model(run.config, nnx.Rngs(run.config.seed))
     saved = grown(nnx.state(other, nnx.Param))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), nnx.state(run.model, nnx.Param), saved)
 

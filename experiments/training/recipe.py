@@ -23,7 +23,6 @@ class Recipe:
       augmentation: names of the augmentations.
       label_smoothing: share of the target distribution that is uniform.
       ema_decay: decay of the moving average of the weights (0: off).
-      low_precision: whether the network computes in bfloat16.
     """
 
     optimizer: optax.GradientTransformation
@@ -33,7 +32,6 @@ class Recipe:
     augmentation: tuple[str, ...]
     label_smoothing: float
     ema_decay: float
-    low_precision: bool
 
 
 def create_recipe(config: Config, steps_per_epoch: int) -> Recipe:
@@ -50,5 +48,4 @@ def create_recipe(config: Config, steps_per_epoch: int) -> Recipe:
         augmentation=tuple(config.augmentation),
         label_smoothing=config.label_smoothing,
         ema_decay=config.ema_decay,
-        low_precision=config.precision == "bfloat16",
     )

@@ -17,7 +17,7 @@ from experiments.config.validation import validate
 from experiments.errors import UserError
 from experiments.results import printing, summary
 from experiments.results.logs import MetricsLog, Terminal
-from experiments.trained.build import build_model, load_data, model_group
+from experiments.trained.build import build_model, compute_dtype, load_data, model_group
 from experiments.trained.weights import put_weights
 from experiments.training import finish, locking
 from experiments.training.checkpoints import Checkpoints
@@ -128,7 +128,10 @@ def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Job, TrainState]:
     layout = create_layout(config.num_devices, batch_size=config.batch_size, seeded=config.num_seeds > 1)
     plan = create_plan(config, len(dataset.train))
     program, state = create_program(
-        config, functools.partial(build_model, config), steps_per_epoch=plan.steps_per_epoch, layout=layout
+        config,
+        functools.partial(build_model, config, dtype=compute_dtype(config)),
+        steps_per_epoch=plan.steps_per_epoch,
+        layout=layout,
     )
     return Job(config, workdir, dataset, layout, plan, program), state
 

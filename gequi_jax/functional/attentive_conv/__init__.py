@@ -1,6 +1,7 @@
 """Attentive convolutions: the convolutions, the attention maps, and the operators that compute the maps."""
 
 from gequi_jax.functional.attentive_conv._attention_maps import PoseAction as PoseAction
+from gequi_jax.functional.attentive_conv._attention_maps import Statistic as Statistic
 from gequi_jax.functional.attentive_conv._attention_maps import channel_attention as channel_attention
 from gequi_jax.functional.attentive_conv._attention_maps import input_channel_attention as input_channel_attention
 from gequi_jax.functional.attentive_conv._attention_maps import input_pose_attention as input_pose_attention

@@ -7,3 +7,4 @@ from gequi_jax.groups._planar import dihedral_group as dihedral_group
 from gequi_jax.groups._planar import group_by_name as group_by_name
 from gequi_jax.groups._planar import mirror_group as mirror_group
 from gequi_jax.groups._planar import trivial_group as trivial_group
+from gequi_jax.groups._rotations_and_mirrors import rotations_and_mirrors as rotations_and_mirrors

@@ -3,6 +3,12 @@
 `module.train()` and `module.eval()` switch dropout and batch statistics, as everywhere in NNX.
 """
 
+from gequi_jax.nn._attention_operators import ChannelAttention as ChannelAttention
+from gequi_jax.nn._attention_operators import InputChannelAttention as InputChannelAttention
+from gequi_jax.nn._attention_operators import InputPoseAttention as InputPoseAttention
+from gequi_jax.nn._attention_operators import InputSpatialAttention as InputSpatialAttention
+from gequi_jax.nn._attention_operators import SeriesAttention as SeriesAttention
+from gequi_jax.nn._attention_operators import SpatialAttention as SpatialAttention
 from gequi_jax.nn._attentive_conv import AttentiveGroupConv as AttentiveGroupConv
 from gequi_jax.nn._attentive_conv import AttentiveLiftingConv as AttentiveLiftingConv
 from gequi_jax.nn._blocks import GroupSelfAttentionBlock as GroupSelfAttentionBlock

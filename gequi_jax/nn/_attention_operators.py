@@ -21,17 +21,18 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from gequi_jax import functional
 from gequi_jax._typing import Array
-from gequi_jax.functional import _attention_maps as maps
+from gequi_jax.functional import Maps, as_maps
 from gequi_jax.groups import FiniteGroup
 
 Params = Mapping[str, Any]
-Maps = tuple[Array, ...]
 
 _KERNEL_INIT = jax.nn.initializers.lecun_normal()
 # What enters a sigmoid starts at a tenth of what a convolution would yield, so that large activations do not saturate it:
 # there, gradients vanish and rounding decides.
 _START = 0.1
+_STATISTICS = ("mean", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +50,8 @@ class ChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[str, ...] = ("mean", "max")
-    pose_action: maps.PoseAction = maps.regular_action
+    statistics: tuple[str, ...] = _STATISTICS
+    pose_action: functional.PoseAction = functional.regular_action
     attends_to: ClassVar[str] = "responses"
 
     def init(
@@ -65,7 +66,7 @@ class ChannelAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
-        return maps.channel_attention(
+        return functional.channel_attention(
             signal,
             params["w1"],
             params["w2"],
@@ -73,6 +74,12 @@ class ChannelAttention:
             statistics=self.statistics,
             pose_action=self.pose_action,
         )
+
+    def response_attention(self, params: Params) -> functional.ResponseAttention | None:
+        """These maps as functional code can stream them; None with other statistics or another pose action."""
+        if self.statistics != _STATISTICS or self.pose_action is not functional.regular_action:
+            return None
+        return functional.ResponseAttention(channel=(params["w1"], params["w2"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +96,7 @@ class SpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[str, ...] = _STATISTICS
     attends_to: ClassVar[str] = "responses"
 
     def init(
@@ -100,13 +107,19 @@ class SpatialAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
-        return maps.spatial_attention(
+        return functional.spatial_attention(
             signal,
             params["kernel"],
             group=group,
             kernel_dilation=self.kernel_dilation,
             statistics=self.statistics,
         )
+
+    def response_attention(self, params: Params) -> functional.ResponseAttention | None:
+        """These maps as functional code can stream them; None with other statistics."""
+        if self.statistics != _STATISTICS:
+            return None
+        return functional.ResponseAttention(spatial=params["kernel"], kernel_dilation=self.kernel_dilation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +136,7 @@ class InputChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[str, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
 
     def init(
@@ -138,7 +151,9 @@ class InputChannelAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
-        return maps.input_channel_attention(signal, params["w1"], params["w2"], group=group, statistics=self.statistics)
+        return functional.input_channel_attention(
+            signal, params["w1"], params["w2"], group=group, statistics=self.statistics
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +170,7 @@ class InputSpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[str, ...] = ("mean", "max")
+    statistics: tuple[str, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
 
     def init(
@@ -166,7 +181,7 @@ class InputSpatialAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
-        return maps.input_spatial_attention(
+        return functional.input_spatial_attention(
             signal,
             params["kernel"],
             group=group,
@@ -193,7 +208,7 @@ class InputPoseAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
-        return maps.input_pose_attention(signal, params["kernel"], group=group)
+        return functional.input_pose_attention(signal, params["kernel"], group=group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +248,17 @@ class SeriesAttention:
         keys = jax.random.split(key, len(self.operators))
         return {name: operator.init(k, **sizes) for k, (name, operator) in zip(keys, self.operators, strict=True)}
 
+    def response_attention(self, params: Params) -> functional.ResponseAttention | None:
+        """These maps as functional code can stream them: channel attention, then spatial attention, of responses."""
+        operators = tuple(operator for _, operator in self.operators)
+        if tuple(map(type, operators)) != (ChannelAttention, SpatialAttention):
+            return None
+        offers = [operator.response_attention(params[name]) for name, operator in self.operators]
+        if any(offer is None for offer in offers):
+            return None
+        channel, spatial = offers
+        return dataclasses.replace(spatial, channel=channel.channel)
+
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Maps:
         """The maps of all operators, in their order."""
         found: Maps = ()
@@ -242,11 +268,6 @@ class SeriesAttention:
                 signal = one_map * signal
             found += new
         return found
-
-
-def as_maps(maps_or_map: Array | Maps) -> Maps:
-    """What an operator returned, as a tuple."""
-    return tuple(maps_or_map) if isinstance(maps_or_map, tuple | list) else (maps_or_map,)
 
 
 def _layers(operator, key, in_features, in_poses, dtype):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from gequi_jax import actions, functional
-from gequi_jax.functional import _self_attention_global, _self_attention_local
-from gequi_jax.groups import cyclic_group, dihedral_group, trivial_group
+from gequi_jax.functional._windows import resolve_window
+from gequi_jax.functional.self_attention import _global, _implementations, _windowed_plan
+from gequi_jax.functional.self_attention._operands import Operands
+from gequi_jax.groups import cyclic_group, dihedral_group, mirror_group, trivial_group
 from tests import families
 from tests.reference import self_attention as reference
 
@@ -25,6 +27,7 @@ CASES = [
         (families.SHUFFLED_SQUARE, (4, 3), 3),
         (dihedral_group(4), (2, 3), None),
         (dihedral_group(3), (3, 3), 5),
+        (mirror_group(), (4, 3), (3, 1)),
         (families.HALF_TURN_1D, (7,), 5),
         (families.HALF_TURN_1D, (4,), None),
         (families.QUARTER_TURNS_3D, (2, 3, 2), 3),
@@ -37,7 +40,9 @@ def operands(group, shape, window_size, *, lifting=False, batch=2, dtype="float3
     """Query, key, value, the encoding of positions, and for group self-attention that of poses."""
     generator = np.random.default_rng(seed)
     poses = () if lifting else (group.order,)
-    window = np.prod([2 * side - 1 if window_size is None else window_size for side in shape])
+    window = np.prod(
+        np.broadcast_to([2 * side - 1 for side in shape] if window_size is None else window_size, len(shape))
+    )
     shapes = [(batch, *shape, *poses, HEADS, FEATURES)] * 3 + [(group.order, int(window), FEATURES if lifting else 3)]
     shapes += [] if lifting else [(pose_rows or group.order, 2)]
     query, *others = (jnp.asarray(generator.normal(size=shape), dtype) for shape in shapes)
@@ -110,12 +115,25 @@ def test_implementations_agree_in_value_and_gradient(group, shape, window_size, 
     assert_same(fast, plain)
 
 
+@pytest.mark.parametrize(
+    ("shape", "window_size", "expected"),
+    [((3, 4), None, "reference"), ((3, 5), None, "blocked"), ((2, 3), 3, "blocked")],
+)
+def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch, shape, window_size, expected):
+    monkeypatch.setattr(_implementations, "MOST_REFERENCE_SCORES", 2 * HEADS * 4**3 * 12**2)
+    group = cyclic_group(4)
+    query = jnp.zeros((2, *shape, 4, HEADS, FEATURES))
+    window = resolve_window(window_size, None, group=group, spatial_shape=shape)
+    encodings = (jnp.zeros((4, window.size, 3)), jnp.zeros((4, 4, 4, 2)))
+    arguments = (Operands(query, query, query, *encodings), window)
+    assert _implementations.choose("auto", *arguments) is _implementations.choose(expected, *arguments)
+
+
 @pytest.mark.parametrize("budget", [1, 2000, 10**9])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
-    for module in (_self_attention_local, _self_attention_global):
-        monkeypatch.setattr(module, "_SCORES_PER_STEP", {})
-        monkeypatch.setattr(module, "_SCORES_PER_STEP_GPU", budget)
+    for module in (_windowed_plan, _global):
+        monkeypatch.setattr(module, "SCORES_PER_STEP", dict.fromkeys(module.SCORES_PER_STEP, budget))
     group = cyclic_group(4)
     arrays = operands(group, (6, 4), window_size)
     options = dict(group=group, window_size=window_size, dropout_rate=0.3, dropout_key=jax.random.key(5))
@@ -123,13 +141,14 @@ def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
     assert_same(fast, plain)
 
 
-def test_block_sizes_divide_the_work():
+def test_blocks_divide_the_work_and_fit():
     for rows, heads, scores in itertools.product((1, 7, 28), (1, 18, 72), (1, 2**12, 2**15, 2**18, 2**40)):
-        block, together = _self_attention_local.block_sizes(rows, heads, scores)
-        assert rows % block == 0
-        assert heads % together == 0
-        assert together == 1 or block == rows
-        assert (block, together) == (1, 1) or block * together * scores <= _self_attention_local.scores_per_step()
+        for platform, plan in _windowed_plan.plans(rows, heads, scores).items():
+            assert rows % plan.rows == 0
+            assert heads % plan.heads == 0
+            assert plan.heads == 1 or plan.rows == rows
+            in_one_step = plan.rows * plan.heads * scores
+            assert plan[:2] == (1, 1) or in_one_step <= _windowed_plan.SCORES_PER_STEP[platform]
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -262,17 +281,49 @@ def test_memory_grows_at_most_quadratically_with_the_group():
 @pytest.mark.parametrize("window_size", [5, None])
 def test_memory_is_a_fraction_of_the_plain_form(monkeypatch, window_size):
     # A map of 12 x 12 in the blocks of a cache that is as much smaller.
-    monkeypatch.setitem(_self_attention_local._SCORES_PER_STEP, jax.default_backend(), 2**15)
+    monkeypatch.setitem(_windowed_plan.SCORES_PER_STEP, "cpu", 2**15)
+    monkeypatch.setitem(_global.SCORES_PER_STEP, "cpu", 2**15)
     plain, fast = (temporary_bytes(8, name, window_size) for name in IMPLEMENTATIONS)
     assert 4 * fast <= plain
 
 
+def test_a_mask_is_an_array_in_the_shape_of_the_window_or_flat_or_a_function_of_that_shape():
+    group = mirror_group()
+    arrays = operands(group, (4, 5), (5, 3))
+    flat = actions.round_window((5, 3))
+    masks = (flat, flat.reshape(5, 3), actions.round_window)
+    options = {"group": group, "window_size": (5, 3)}
+    masked, *others = (attend(arrays, window_mask=mask, **options) for mask in masks)
+    assert not np.allclose(masked, attend(arrays, **options), atol=1e-3)
+    for other in others:
+        np.testing.assert_array_equal(other, masked)
+
+
+def test_windows_must_be_preserved_by_every_element_that_mixes_axes():
+    for group, window_size, shape in (
+        (cyclic_group(4), (3, 1), (5, 5)),
+        (cyclic_group(8), (3, 5), (5, 5)),
+        (families.QUARTER_TURNS_3D, (3, 1, 1), (3, 3, 3)),
+    ):
+        with pytest.raises(ValueError, match=r"is not mapped to itself by element \d of .* such as \("):
+            functional.group_self_attention(*operands(group, shape, window_size), group=group, window_size=window_size)
+    # The third axis of this group is kept apart from the other two, and an eighth of a turn keeps squares.
+    for group, window_size, shape in (
+        (families.QUARTER_TURNS_3D, (1, 1, 3), (2, 2, 3)),
+        (cyclic_group(8), (np.int64(3), 3), (3, 3)),
+    ):
+        attend(operands(group, shape, window_size, batch=1), group=group, window_size=window_size)
+
+
 MISTAKES = [
+    (dict(window_size=(3, 3, 3)), "window_size: expected one side, or 2 sides"),
+    (dict(window_size=(3, 11)), "larger than a grid"),
+    (dict(window_mask=np.ones((9, 1), bool)), "as an array of shape"),
     (dict(window_size=4), "window_size: expected an odd positive integer"),
     (dict(window_size=11), "larger than a grid"),
     (dict(window_mask=np.ones(4, bool)), "window_mask: expected 9 entries"),
     (dict(implementation="fast"), "implementation: expected one of"),
-    (dict(dropout_rate=1.0), "dropout_rate: expected a number from 0 to below 1"),
+    (dict(dropout_rate=1.0), "dropout_rate: expected a number of at least 0 and below 1"),
     (dict(pose_index=np.zeros((4, 4), int)), "pose_index: expected a table of shape"),
     (dict(pose_index=np.full((4, 4, 4), 9)), "pose_index: expected a table of shape"),
 ]

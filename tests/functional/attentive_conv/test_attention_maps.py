@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from gequi_jax import functional
+from gequi_jax import functional, nn
 from gequi_jax.groups import trivial_group
 from tests import families
 from tests.reference import attentive_conv as reference
@@ -83,7 +83,7 @@ def test_squeeze_and_excitation_is_the_mean_with_the_trivial_group():
         *single(x, identity),
         dict(zip(("w1", "w2"), single(w1, w2), strict=True)),
         group=trivial_group(),
-        attention=functional.InputChannelAttention(statistics=("mean",)),
+        attention=nn.InputChannelAttention(statistics=("mean",)),
         residual=False,
     )
     np.testing.assert_allclose(got[..., 0, :], expected, atol=1e-6)
@@ -99,9 +99,7 @@ def test_cbam_is_the_series_of_both_with_the_trivial_group():
         [sum(signal.correlate2d(one[..., s], kernel[:, :, 0, s], mode="same") for s in range(2)) for one in pooled]
     )
     expected = refined * reference.sigmoid(scores)[..., None]
-    attention = functional.SeriesAttention(
-        (("channel", functional.InputChannelAttention()), ("spatial", functional.InputSpatialAttention()))
-    )
+    attention = nn.SeriesAttention((("channel", nn.InputChannelAttention()), ("spatial", nn.InputSpatialAttention())))
     w1, w2, kernel = single(w1, w2, kernel)
     got = functional.attentive_group_conv(
         *single(x, np.eye(6)[None, None, None]),
@@ -116,7 +114,7 @@ def test_cbam_is_the_series_of_both_with_the_trivial_group():
 def test_the_residual_branch_suppresses_what_it_attends_to():
     """1 - sigmoid(z) is sigmoid(-z): the residual form with the last layer negated is the direct one."""
     x, w1, w2 = single(*arrays(6, (2, 5, 5, 4, 3), (4, 3, 2), (4, 2, 3)))
-    options = {"group": families.PLANAR[3], "attention": functional.InputChannelAttention()}
+    options = {"group": families.PLANAR[3], "attention": nn.InputChannelAttention()}
     kernel = jnp.ones((1, 1, 4, 3, 2))
     residual = functional.attentive_group_conv(x, kernel, {"w1": w1, "w2": -w2}, **options)
     direct = functional.attentive_group_conv(x, kernel, {"w1": w1, "w2": w2}, residual=False, **options)
@@ -128,7 +126,7 @@ def test_what_does_not_fit_is_refused():
     x = jnp.ones((1, 5, 5, 4, 3))
     with pytest.raises(ValueError, match=r"w1, w2: expected .* at least one hidden unit"):
         functional.input_channel_attention(x, jnp.ones((4, 3, 0)), jnp.ones((4, 0, 3)), group=group)
-    with pytest.raises(ValueError, match=r"odd sides; got \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"odd sides, .* got window \(4, 4\)"):
         functional.input_spatial_attention(x, jnp.ones((4, 4, 4, 2)), group=group)
     with pytest.raises(ValueError, match=r"kernel: expected \[\*window, in_poses, statistics\]"):
         functional.input_spatial_attention(x, jnp.ones((3, 3, 2, 2)), group=group)
@@ -137,8 +135,8 @@ def test_what_does_not_fit_is_refused():
             x, jnp.ones((4, 3, 1)), jnp.ones((4, 1, 3)), group=group, statistics=("median",)
         )
     with pytest.raises(ValueError, match="reduction_ratio: 4 leaves no hidden unit of 3 in_features"):
-        functional.ChannelAttention(reduction_ratio=4).init(jax.random.key(0), in_features=3, in_poses=4, dim=2)
+        nn.ChannelAttention(reduction_ratio=4).init(jax.random.key(0), in_features=3, in_poses=4, dim=2)
     with pytest.raises(ValueError, match="side of its filter must be odd"):
-        functional.SpatialAttention(kernel_size=4).init(jax.random.key(0), in_features=3, in_poses=4, dim=2)
+        nn.SpatialAttention(kernel_size=4).init(jax.random.key(0), in_features=3, in_poses=4, dim=2)
     with pytest.raises(ValueError, match="all to the input"):
-        functional.SeriesAttention((("a", functional.ChannelAttention()), ("b", functional.InputPoseAttention())))
+        nn.SeriesAttention((("a", nn.ChannelAttention()), ("b", nn.InputPoseAttention())))

@@ -8,7 +8,7 @@ import pytest
 from gequi_jax import actions, functional
 from gequi_jax.groups import cyclic_group
 from tests import families
-from tests.functional.test_self_attention import HEADS, assert_same, operands
+from tests.functional.self_attention.test_self_attention import HEADS, assert_same, operands
 
 CASES = [
     pytest.param(group, shape, window_size, position, id=f"{families.name(group)}-{window_size}")
@@ -38,9 +38,9 @@ def test_of_lifting_self_attention(group, shape, window_size, position):
     query, key, _, encoding = operands(group, shape, window_size, lifting=True)
     options = {"group": group, "window_size": window_size, "scale": 0.7}
     out = functional.lifting_self_attention(query, key, one_hot(key), encoding, implementation="reference", **options)
-    found = functional.lifting_self_attention_probabilities(query, key, encoding, position=position, **options)
-    assert found.shape == (2, *shape, group.order, HEADS)
-    assert_same(found, paid(out[:, *position], key))
+    probabilities = functional.lifting_self_attention_probabilities(query, key, encoding, position=position, **options)
+    assert probabilities.shape == (2, *shape, group.order, HEADS)
+    assert_same(probabilities, paid(out[:, *position], key))
 
 
 @pytest.mark.parametrize(("group", "shape", "window_size", "position"), CASES)
@@ -53,10 +53,10 @@ def test_of_group_self_attention_for_every_query_pose(group, shape, window_size,
     keys = jnp.broadcast_to(key, alike.shape)
     out = functional.group_self_attention(alike, keys, one_hot(keys), *encodings, implementation="reference", **options)
     expected = jnp.moveaxis(paid(out[:, *position], keys) / group.order, 0, -2)  # [*positions, b, h, a, heads]
-    found = functional.group_self_attention_probabilities(query, key, *encodings, position=position, **options)
-    assert found.shape == (1, *shape, *(group.order,) * 3, HEADS)
-    assert_same(found[0], jnp.moveaxis(expected, -4, -2))
-    assert_same(found.sum(axis=(*range(1, 1 + group.dim), -2)), jnp.ones((1, group.order, group.order, HEADS)))
+    probabilities = functional.group_self_attention_probabilities(query, key, *encodings, position=position, **options)
+    assert probabilities.shape == (1, *shape, *(group.order,) * 3, HEADS)
+    assert_same(probabilities[0], jnp.moveaxis(expected, -4, -2))
+    assert_same(probabilities.sum(axis=(*range(1, 1 + group.dim), -2)), jnp.ones((1, group.order, group.order, HEADS)))
 
 
 def test_with_a_mask_and_a_pose_index_that_depends_on_the_query():
@@ -65,31 +65,31 @@ def test_with_a_mask_and_a_pose_index_that_depends_on_the_query():
     query, key, _, *encodings = operands(group, shape, 5, pose_rows=6)
     options = dict(group=group, pose_index=index, window_size=5, window_mask=actions.round_window((5, 5)), scale=0.7)
     out = functional.group_self_attention(query, key, one_hot(key), *encodings, implementation="reference", **options)
-    found = functional.group_self_attention_probabilities(query, key, *encodings, position=(1, 3), **options)
-    assert_same(jnp.moveaxis(found.sum(axis=-3), -2, -3), paid(out[:, 1, 3], key))
+    probabilities = functional.group_self_attention_probabilities(query, key, *encodings, position=(1, 3), **options)
+    assert_same(jnp.moveaxis(probabilities.sum(axis=-3), -2, -3), paid(out[:, 1, 3], key))
 
 
 def test_a_mask_that_leaves_nothing_gives_zeros():
     query, key, _, encoding = operands(cyclic_group(4), (3, 3), 3, lifting=True)
     options = {"group": cyclic_group(4), "window_size": 3, "window_mask": np.zeros(9, bool)}
-    found = functional.lifting_self_attention_probabilities(query, key, encoding, position=(1, 1), **options)
-    np.testing.assert_array_equal(found, 0.0)
+    probabilities = functional.lifting_self_attention_probabilities(query, key, encoding, position=(1, 1), **options)
+    np.testing.assert_array_equal(probabilities, 0.0)
 
 
 def test_they_are_float32_where_the_arrays_are_narrower():
     arrays = operands(cyclic_group(4), (3, 3), 3, dtype="bfloat16")
     query, key, _, *encodings = arrays
-    found = functional.group_self_attention_probabilities(
+    probabilities = functional.group_self_attention_probabilities(
         query, key, *encodings, position=(1, 1), group=cyclic_group(4), window_size=3
     )
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found.sum(axis=(1, 2, -2)), 1.0, rtol=1e-5)
+    assert probabilities.dtype == jnp.float32
+    np.testing.assert_allclose(probabilities.sum(axis=(1, 2, -2)), 1.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize("position", [(0,), (0, 3), (-1, 0), (0.5, 1)])
 def test_a_position_beside_the_grid_is_refused(position):
     query, key, _, encoding = operands(cyclic_group(4), (3, 3), 3, lifting=True)
-    with pytest.raises(ValueError, match="position: expected the index of a query"):
+    with pytest.raises(ValueError, match="position: expected an index for each axis"):
         functional.lifting_self_attention_probabilities(
             query, key, encoding, position=position, group=cyclic_group(4), window_size=3
         )
@@ -108,10 +108,10 @@ def test_it_compiles_and_differentiates():
 
     @jax.jit
     def entropy(query):
-        found = functional.lifting_self_attention_probabilities(
+        probabilities = functional.lifting_self_attention_probabilities(
             query, key, encoding, position=(0, 0), group=cyclic_group(4), window_size=3
         )
-        return -(found * jnp.log(jnp.maximum(found, 1e-9))).sum()
+        return -(probabilities * jnp.log(jnp.maximum(probabilities, 1e-9))).sum()
 
     gradient = jax.grad(entropy)(query)
     assert bool(jnp.isfinite(gradient).all())

@@ -1,12 +1,13 @@
-"""Attention maps: values of a sigmoid for parts of a signal, computed from a few statistics of that signal.
+"""Attention maps: a sigmoid of a few statistics of a signal, one value for each part of it.
 
-Two kinds. Maps of responses belong to one output channel and know the output pose: their signal is
+There are two kinds. Maps of responses belong to one output channel and depend on the output pose: their signal is
 `[batch, *spatial, out_group, in_poses, channels]`. Maps of the input belong to a whole layer: their signal is
 `[batch, *spatial, in_poses, channels]`. In both `in_poses` is the order of the group for a function on G, and 1 for a
 function on R^d. A map has the axes of its signal, of size 1 where it does not vary.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,9 @@ import numpy as np
 
 from gequi_jax._typing import Array, FeatureMap, Float, Int
 from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.functional._attentive_shifts import correlate_each
 from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding
 from gequi_jax.functional._maximum import maximum
+from gequi_jax.functional.attentive_conv._shifts import Sampling, correlate_each
 from gequi_jax.groups import FiniteGroup
 
 Responses = Float[Array, "batch *spatial out_group in_poses channels"]
@@ -24,11 +25,13 @@ Responses = Float[Array, "batch *spatial out_group in_poses channels"]
 Map = Float[Array, "..."]
 PoseAction = Callable[[FiniteGroup], Int[np.ndarray, "output input"]]
 
-_STATISTICS = {"mean": jnp.mean, "max": maximum}
+Statistic = Literal["mean", "max"]
+
+_STATISTICS: dict[str, Callable[..., Array]] = {"mean": jnp.mean, "max": maximum}
 
 
 def regular_action(group: FiniteGroup) -> Int[np.ndarray, "output input"]:
-    """h^-1 m, the input pose m seen from the output pose h: the argument of every kernel on the group.
+    """h^-1 m, the input pose m relative to the output pose h: the argument of every kernel on the group.
 
     Args:
       group: the group H.
@@ -44,7 +47,7 @@ def channel_attention(
     w2: Float[Array, "in_poses hidden channels"],
     *,
     group: FiniteGroup,
-    statistics: Sequence[str] = ("mean", "max"),
+    statistics: Sequence[Statistic] = ("mean", "max"),
     pose_action: PoseAction = regular_action,
 ) -> Map:
     """Channel attention of the responses of one output channel: a small network for each pair of poses.
@@ -58,8 +61,8 @@ def channel_attention(
       w1, w2: the two layers, one pair of matrices for each input pose.
       group: the group H.
       statistics: the statistics over positions, of "mean" and "max".
-      pose_action: from the group to the matrix that each pair (h, m) uses; h^-1 m by default. Anything else but a
-        function of h^-1 m breaks equivariance.
+      pose_action: from the group to the index of the matrices that each pair (h, m) uses; h^-1 m by default. An index that
+        is not a function of h^-1 m breaks equivariance.
 
     Returns:
       Values in [0, 1], `[batch, 1, ..., 1, out_group, in_poses, channels]`.
@@ -71,7 +74,7 @@ def channel_attention(
     """
     poses, channels = responses.shape[-2:]
     _check_layers(w1, w2, poses, channels)
-    # A function on R^d has one pose, which every h sees alike.
+    # A function on R^d has one pose, which is the same relative to every h.
     index = pose_action(group) if poses == group.order else np.zeros((group.order, 1), np.int64)
     w1, w2 = jnp.take(w1, index, axis=0), jnp.take(w2, index, axis=0)
     scores = 0.0
@@ -87,7 +90,7 @@ def spatial_attention(
     *,
     group: FiniteGroup,
     kernel_dilation: int = 1,
-    statistics: Sequence[str] = ("mean", "max"),
+    statistics: Sequence[Statistic] = ("mean", "max"),
 ) -> Map:
     """Spatial attention of the responses of one output channel: a convolution of statistics, for each pair of poses.
 
@@ -126,7 +129,7 @@ def spatial_attention(
         padding="SAME",
         kernel_dilation=kernel_dilation,
     )
-    scores = correlate_each(pooled, filters, dim=group.dim, strides=1, pads=pads, kernel_dilation=kernel_dilation)
+    scores = correlate_each(pooled, filters, Sampling(1, tuple(pads), kernel_dilation))
     return jax.nn.sigmoid(scores.sum(axis=-1, keepdims=True))
 
 
@@ -136,7 +139,7 @@ def input_channel_attention(
     w2: Float[Array, "in_poses hidden channels"],
     *,
     group: FiniteGroup,
-    statistics: Sequence[str] = ("mean", "max"),
+    statistics: Sequence[Statistic] = ("mean", "max"),
 ) -> Map:
     """Channel attention of an input: two group convolutions on H of statistics over all positions.
 
@@ -176,7 +179,7 @@ def input_spatial_attention(
     *,
     group: FiniteGroup,
     kernel_dilation: int = 1,
-    statistics: Sequence[str] = ("mean", "max"),
+    statistics: Sequence[Statistic] = ("mean", "max"),
 ) -> Map:
     """Spatial attention of an input: a group convolution of statistics over its channels.
 
@@ -235,11 +238,11 @@ def _convolved(x, kernel, group, kernel_dilation):
     if x.shape[-2] == group.order:
         return jax.nn.sigmoid(group_conv(x, kernel[..., None], **options))
     lifted = lifting_conv(x[..., 0, :], kernel[..., 0, :, None], **options)
-    # An image has no pose to attend to, so that its map must be invariant in h: the strongest pose decides.
+    # An image has no pose, so its map must be invariant in h: the largest value over the poses is taken.
     return jax.nn.sigmoid(maximum(lifted, axis=-2, keepdims=True))
 
 
-def _pooled(signal: Array, statistics: Sequence[str], *, axes: int | tuple[int, ...]) -> list[Array]:
+def _pooled(signal: Array, statistics: Sequence[Statistic], *, axes: int | tuple[int, ...]) -> list[Array]:
     unknown = [name for name in statistics if name not in _STATISTICS]
     if unknown or not statistics:
         raise ValueError(f"statistics: expected some of {sorted(_STATISTICS)}; got {tuple(statistics)!r}.")
@@ -264,6 +267,6 @@ def _check_kernel(kernel, group: FiniteGroup, poses: int, statistics: int):
         )
     if any(side % 2 == 0 for side in window_shape):
         raise ValueError(
-            f"kernel: a map of attention has the size of its signal, for which the window needs odd sides; got "
-            f"{window_shape}."
+            f"kernel: expected odd sides, since an attention map has the size of its signal; got window {window_shape}; use an "
+            "odd window."
         )

@@ -4,28 +4,37 @@
 orders of magnitude.
 """
 
-from collections.abc import Sequence
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gequi_jax._typing import Array, Float
+from gequi_jax.functional._platform import by_platform
 
-# Up to so many shifted copies are written out, which XLA makes one loop over the output; more are worked through in turn.
+# Up to so many shifted copies are written out, which XLA compiles to one loop over the output; more are added in a scan.
 # On a CPU, writing them out saves no time and takes twice the memory in the backward pass.
-_WRITTEN_OUT = {"cpu": 1}
-_DEFAULT_WRITTEN_OUT = 16
+WRITTEN_OUT = {"cpu": 1, "default": 16}
+
+
+class Sampling(NamedTuple):
+    """Where a filter reads a signal.
+
+    Attributes:
+      strides: the step between output positions.
+      pads: zeros before and after each spatial axis.
+      kernel_dilation: the step between neighbouring filter entries.
+    """
+
+    strides: int
+    pads: tuple[tuple[int, int], ...]
+    kernel_dilation: int
 
 
 def correlate_each(
-    x: Float[Array, "batch *rest"],
-    filters: Float[Array, "*window_and_rest"],
-    *,
-    dim: int,
-    strides: int,
-    pads: Sequence[tuple[int, int]],
-    kernel_dilation: int,
+    x: Float[Array, "batch *rest"], filters: Float[Array, "*window_and_rest"], sampling: Sampling
 ) -> Array:
     """The sum of shifted copies of a signal, each times one entry of the filters.
 
@@ -36,14 +45,18 @@ def correlate_each(
     Args:
       x: `[batch, *spatial, *rest]`.
       filters: `[*window, *rest]`.
-      dim: the number of spatial axes.
-      strides: the step between output positions.
-      pads: zeros before and after each spatial axis.
-      kernel_dilation: the step between neighbouring filter entries.
+      sampling: strides, padding and dilation.
 
     Returns:
       `[batch, *out_spatial, *rest]`.
     """
+    return by_platform(functools.partial(correlate_each_by, sampling=sampling), x, filters, **WRITTEN_OUT)
+
+
+def correlate_each_by(written_out: int, x: Array, filters: Array, *, sampling: Sampling) -> Array:
+    """`correlate_each` with at most so many shifted copies written out."""
+    strides, pads, kernel_dilation = sampling
+    dim = len(pads)
     window_shape = filters.shape[:dim]
     x = jnp.pad(x, ((0, 0), *pads, *((0, 0),) * (x.ndim - 1 - dim)))
     spans = [(side - 1) * kernel_dilation + 1 for side in window_shape]
@@ -56,8 +69,9 @@ def correlate_each(
         starts = (0, *offset, *(0,) * (x.ndim - 1 - dim))
         return jax.lax.dynamic_slice(x, starts, (x.shape[0], *reach, *x.shape[1 + dim :]))[every]
 
-    if len(offsets) <= _WRITTEN_OUT.get(jax.default_backend(), _DEFAULT_WRITTEN_OUT):
-        return sum(shifted(tuple(map(int, offset))) * tap for offset, tap in zip(offsets, taps, strict=True))
+    if len(offsets) <= written_out:
+        first, *others = (shifted(tuple(map(int, offset))) * tap for offset, tap in zip(offsets, taps, strict=True))
+        return sum(others, start=first)
 
     def add(total, offset_and_tap):
         offset, tap = offset_and_tap

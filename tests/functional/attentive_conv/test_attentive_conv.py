@@ -7,15 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gequi_jax import functional
+from gequi_jax import functional, nn
 from gequi_jax.testing import assert_attention_equivariant, attention_errors, equivariance_errors
 from tests import families
 from tests.reference import attentive_conv as reference
 
 C4 = families.PLANAR[3]
-FULL = functional.SeriesAttention(
-    (("channel", functional.ChannelAttention()), ("spatial", functional.SpatialAttention(kernel_size=3)))
-)
+FULL = nn.SeriesAttention((("channel", nn.ChannelAttention()), ("spatial", nn.SpatialAttention(kernel_size=3))))
 
 
 @lru_cache
@@ -157,7 +155,7 @@ def test_what_does_not_fit_is_refused(key):
         functional.attentive_group_conv(x[..., :2], kernel, weights, **options)
     with pytest.raises(ValueError, match="first axis of size 2"):
         functional.attentive_group_conv(x, kernel, params(FULL, 3), **options)
-    with pytest.raises(ValueError, match="block_size: expected a positive number"):
+    with pytest.raises(ValueError, match="block_size: expected a positive integer"):
         functional.attentive_group_conv(x, kernel, weights, block_size=0, **options)
     with pytest.raises(ValueError, match="samples an axis of 6 asymmetrically"):
         functional.attentive_group_conv(jnp.ones((1, 6, 6, 4, 3)), kernel, weights, strides=2, **options)

@@ -14,13 +14,13 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int
 
-from gequi_jax.groups import FiniteGroup, cyclic_group, dihedral_group
+from gequi_jax.groups import FiniteGroup, rotations_and_mirrors
 
 PoseIndex = Callable[[FiniteGroup], Int[np.ndarray, "output query key"]]
 
 
 def key_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
-    """h^-1 b, the pose of the key seen from the output: the default.
+    """h^-1 b, the pose of the key relative to the output: the default.
 
     It is the argument of a group convolution kernel, psi(g^-1 g'), so that group self-attention can express every group
     convolution. Invariant, since (k h)^-1 (k b) = h^-1 b. It has |H| rows.
@@ -30,11 +30,11 @@ def key_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
 
     Reference: replaces the pose in Romero & Cordonnier (2021), Eq. 16, h^-1 (a^-1 b), which is not invariant.
     """
-    return _broadcast(_seen_from(group)[:, None, :], group)
+    return _broadcast(_relative_to(group)[:, None, :], group)
 
 
 def query_and_key_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
-    """The pair (h^-1 a, h^-1 b): the poses of query and key, both seen from the output.
+    """The pair (h^-1 a, h^-1 b): the poses of query and key, both relative to the output.
 
     Invariant, and the finest index that is: every invariant table is a function of this pair. It has |H|^2 rows.
 
@@ -43,30 +43,30 @@ def query_and_key_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"
 
     Reference: an extension of Romero & Cordonnier (2021), Eq. 16.
     """
-    seen = _seen_from(group)
-    return _broadcast(seen[:, :, None] * group.order + seen[:, None, :], group)
+    relative = _relative_to(group)
+    return _broadcast(relative[:, :, None] * group.order + relative[:, None, :], group)
 
 
 def relative_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
-    """a^-1 b, the pose of the key seen from the query.
+    """a^-1 b, the pose of the key relative to the query.
 
-    Invariant, but the same for every output pose, so that the sum over query poses leaves the output pose no part in it:
-    it cannot express a group convolution. It has |H| rows.
+    Invariant, but the same for every output pose: after the sum over query poses the output no longer depends on the
+    output pose through it, so it cannot express a group convolution. It has |H| rows.
 
     Args:
       group: the group H.
 
     Reference: Romero & Cordonnier (2021), the encoding before it is transformed, above Eq. 15.
     """
-    return _broadcast(_seen_from(group)[None], group)
+    return _broadcast(_relative_to(group)[None], group)
 
 
 def ge_vit_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
     """h^-1 a b^-1 a, the pose of a published correction.
 
     Invariant, since (k h)^-1 (k a) (k b)^-1 (k a) = h^-1 a b^-1 a. As a function of b it is a bijection for each query
-    pose a, but a different one for each, and the sum over a mixes them: unlike `key_pose` it cannot single out one key
-    pose seen from the output. It has |H| rows. This is the formula; the code published for it is not equivariant to
+    pose a, but a different one for each, and the sum over a mixes them: unlike `key_pose` it cannot select one key pose
+    relative to the output. It has |H| rows. This is the formula of the paper; its published code is not equivariant to
     groups with mirroring.
 
     Args:
@@ -75,7 +75,7 @@ def ge_vit_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
     Reference: Xu et al. (2023), E(2)-Equivariant Vision Transformer.
     """
     product, inverse = group.cayley_table, group.inverses
-    query_from_output = _seen_from(group)[:, :, None]
+    query_from_output = _relative_to(group)[:, :, None]
     query_from_key = product[inverse].T[None]  # [1, query, key]: b^-1 a
     return _broadcast(product[query_from_output, query_from_key], group)
 
@@ -91,7 +91,7 @@ def printed_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
 
     Reference: Romero & Cordonnier (2021), Eq. 16 and the definition of L_h[rho] above it.
     """
-    return _broadcast(group.cayley_table[group.inverses][:, _seen_from(group)], group)
+    return _broadcast(group.cayley_table[group.inverses][:, _relative_to(group)], group)
 
 
 def published_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
@@ -110,7 +110,7 @@ def published_pose(group: FiniteGroup) -> Int[np.ndarray, "output query key"]:
       group: a cyclic or dihedral group, with its elements in the order of `gequi_jax.groups`.
 
     Raises:
-      ValueError: if the group is neither: the published code has no other.
+      ValueError: if the group is neither; the published code has no other groups.
 
     Reference: the code published with Romero & Cordonnier (2021).
     """
@@ -142,25 +142,7 @@ def is_invariant(pose_index: PoseIndex, group: FiniteGroup) -> bool:
     return all(np.array_equal(table[np.ix_(k, k, k)], table) for k in group.cayley_table)
 
 
-def rotations_and_mirrors(group: FiniteGroup) -> tuple[int, bool]:
-    """The number of rotations of a cyclic or dihedral group, and whether it has mirrors.
-
-    Raises:
-      ValueError: if the group is neither, or its elements are in another order than in `gequi_jax.groups`.
-    """
-    for rotations, mirrors in ((group.order, False), (group.order // 2, True)):
-        if group.dim != 2 or rotations < 1 or rotations * (1 + mirrors) != group.order:
-            continue
-        known = dihedral_group(rotations) if mirrors else cyclic_group(rotations)
-        if np.allclose(known.matrices, group.matrices, atol=1e-6):
-            return rotations, mirrors
-    raise ValueError(
-        "group: the published code has cyclic groups (z2, r4, r8, ...) and dihedral groups (z2m, r4m, r8m, ...) alone, "
-        f"in the order of gequi_jax.groups; got {group!r}."
-    )
-
-
-def _seen_from(group: FiniteGroup) -> Int[np.ndarray, "order order"]:
+def _relative_to(group: FiniteGroup) -> Int[np.ndarray, "order order"]:
     """`[h, b] -> h^-1 b`."""
     return group.cayley_table[group.inverses]
 

@@ -4,6 +4,9 @@ from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding
+from gequi_jax.functional._fourier import group_fourier_transform as group_fourier_transform
+from gequi_jax.functional._fourier import inverse_group_fourier_transform as inverse_group_fourier_transform
+from gequi_jax.functional._group_linear import group_linear as group_linear
 from gequi_jax.functional._pooling import Reduction as Reduction
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool
@@ -14,6 +17,7 @@ from gequi_jax.functional._windows import resolve_window_mask as resolve_window_
 from gequi_jax.functional.attentive_conv import AttentionOperator as AttentionOperator
 from gequi_jax.functional.attentive_conv import Maps as Maps
 from gequi_jax.functional.attentive_conv import PoseAction as PoseAction
+from gequi_jax.functional.attentive_conv import ResponseAttention as ResponseAttention
 from gequi_jax.functional.attentive_conv import Statistic as Statistic
 from gequi_jax.functional.attentive_conv import as_maps as as_maps
 from gequi_jax.functional.attentive_conv import attentive_group_conv as attentive_group_conv

@@ -32,6 +32,7 @@ _KERNEL_INIT = jax.nn.initializers.lecun_normal()
 # What enters a sigmoid starts at a tenth of what a convolution would yield, so that large activations do not saturate it:
 # there, gradients vanish and rounding decides.
 _START = 0.1
+_STATISTICS: tuple[functional.Statistic, ...] = ("mean", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     pose_action: functional.PoseAction = functional.regular_action
     attends_to: ClassVar[str] = "responses"
 
@@ -74,6 +75,12 @@ class ChannelAttention:
             pose_action=self.pose_action,
         )
 
+    def response_attention(self, params: Params) -> functional.ResponseAttention | None:
+        """These maps as functional code can stream them; None with other statistics or another pose action."""
+        if self.statistics != _STATISTICS or self.pose_action is not functional.regular_action:
+            return None
+        return functional.ResponseAttention(channel=(params["w1"], params["w2"]))
+
 
 @dataclasses.dataclass(frozen=True)
 class SpatialAttention:
@@ -89,7 +96,7 @@ class SpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "responses"
 
     def init(
@@ -108,6 +115,12 @@ class SpatialAttention:
             statistics=self.statistics,
         )
 
+    def response_attention(self, params: Params) -> functional.ResponseAttention | None:
+        """These maps as functional code can stream them; None with other statistics."""
+        if self.statistics != _STATISTICS:
+            return None
+        return functional.ResponseAttention(spatial=params["kernel"], kernel_dilation=self.kernel_dilation)
+
 
 @dataclasses.dataclass(frozen=True)
 class InputChannelAttention:
@@ -123,7 +136,7 @@ class InputChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
 
     def init(
@@ -157,7 +170,7 @@ class InputSpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[functional.Statistic, ...] = ("mean", "max")
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
 
     def init(
@@ -234,6 +247,17 @@ class SeriesAttention:
         """The parameters of each operator, under its name."""
         keys = jax.random.split(key, len(self.operators))
         return {name: operator.init(k, **sizes) for k, (name, operator) in zip(keys, self.operators, strict=True)}
+
+    def response_attention(self, params: Params) -> functional.ResponseAttention | None:
+        """These maps as functional code can stream them: channel attention, then spatial attention, of responses."""
+        operators = tuple(operator for _, operator in self.operators)
+        if tuple(map(type, operators)) != (ChannelAttention, SpatialAttention):
+            return None
+        offers = [operator.response_attention(params[name]) for name, operator in self.operators]
+        if any(offer is None for offer in offers):
+            return None
+        channel, spatial = offers
+        return dataclasses.replace(spatial, channel=channel.channel)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Maps:
         """The maps of all operators, in their order."""

@@ -12,4 +12,5 @@ from gequi_jax.functional.attentive_conv._attentive_conv import attentive_group_
 from gequi_jax.functional.attentive_conv._attentive_conv import attentive_lifting_conv as attentive_lifting_conv
 from gequi_jax.functional.attentive_conv._operators import AttentionOperator as AttentionOperator
 from gequi_jax.functional.attentive_conv._operators import Maps as Maps
+from gequi_jax.functional.attentive_conv._operators import ResponseAttention as ResponseAttention
 from gequi_jax.functional.attentive_conv._operators import as_maps as as_maps

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from gequi_jax._checks import check_choice
 from gequi_jax._typing import Array
-from gequi_jax.functional.attentive_conv._operators import AttentionOperator, Maps, as_maps
+from gequi_jax.functional.attentive_conv._operators import AttentionOperator, Maps, ResponseAttention, as_maps
 from gequi_jax.groups import FiniteGroup
 
 AttendsTo = Literal["responses", "input"]
@@ -36,6 +36,11 @@ class Modulation:
         attends_to = getattr(self.attention, "attends_to", "responses")
         check_choice("attention", attends_to, get_args(AttendsTo))
         return attends_to == "input"
+
+    def response_attention(self, params: Any) -> ResponseAttention | None:
+        """The maps as channel and spatial attention of responses, if that is what the operator computes."""
+        offer = getattr(self.attention, "response_attention", None)
+        return None if offer is None else offer(params)
 
     def __call__(self, signal: Array, params: Any) -> tuple[Array, Maps]:
         """The modulated signal, and the maps alpha.

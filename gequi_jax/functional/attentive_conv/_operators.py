@@ -1,6 +1,10 @@
 """What an attentive convolution asks of its attention operator: a callable, and the signal that it attends to."""
 
+import dataclasses
+import functools
 from typing import Any, Protocol
+
+import jax
 
 from gequi_jax._typing import Array
 from gequi_jax.groups import FiniteGroup
@@ -22,6 +26,27 @@ class AttentionOperator(Protocol):
     def __call__(self, signal: Array, params: Any, *, group: FiniteGroup) -> Array | Maps:
         """The map, or the maps, of a signal."""
         ...
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=("channel", "spatial"), meta_fields=("kernel_dilation",)
+)
+@dataclasses.dataclass(frozen=True)
+class ResponseAttention:
+    """The parameters of channel attention, then spatial attention, of responses, each with mean and maximum.
+
+    An operator whose maps are these offers them by a method `response_attention(params)`, and its convolution is streamed
+    on a CPU.
+
+    Attributes:
+      channel: W1 `[out_features, in_poses, channels, hidden]` and W2 `[out_features, in_poses, hidden, channels]`, or None.
+      spatial: psi, `[out_features, *window, in_poses, 2]`, or None.
+      kernel_dilation: of psi.
+    """
+
+    channel: tuple[Array, Array] | None = None
+    spatial: Array | None = None
+    kernel_dilation: int = 1
 
 
 def as_maps(maps_or_map: Array | Maps) -> Maps:

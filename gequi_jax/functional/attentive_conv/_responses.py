@@ -18,6 +18,7 @@ from gequi_jax.functional._platform import by_platform
 from gequi_jax.functional.attentive_conv._modulation import Modulation
 from gequi_jax.functional.attentive_conv._operators import Maps
 from gequi_jax.functional.attentive_conv._shifts import WRITTEN_OUT, Sampling, correlate_each_by
+from gequi_jax.functional.attentive_conv._streamed import streamed_conv
 
 # The responses of one block on an accelerator, in bytes. A CPU gains nothing from more than one channel.
 _BLOCK_BYTES = 2**29
@@ -26,7 +27,10 @@ Bank = Float[Array, "out_group *window in_poses in_features out_features"]
 
 
 class _Plan(NamedTuple):
-    """What differs between platforms: the output channels of a block, and the shifted copies that are written out."""
+    """What differs between platforms: the output channels of a block, and the shifted copies that are written out.
+
+    Where attention is streamed there is no plan.
+    """
 
     block_size: int
     written_out: int
@@ -50,7 +54,8 @@ def attended_conv(
       params: the parameters of the operator, a tree of arrays with a first axis of size `out_features`.
       modulation: the operator.
       sampling: strides, padding and dilation.
-      block_size: output channels in a block; chosen for the platform if None.
+      block_size: output channels in a block; chosen for the platform if None, and then streamed on a CPU where the
+        operator allows it.
       return_maps: also return the maps.
 
     Raises:
@@ -64,22 +69,36 @@ def attended_conv(
             f"channel, since the operator attends to responses; got shapes {sorted(misshapen)}."
         )
     function = functools.partial(_attended_in_blocks, modulation=modulation, sampling=sampling, return_maps=return_maps)
-    plans = {
+    plans: dict[str, _Plan | None] = {
         platform: _Plan(_block_size(platform, block_size, x, bank, sampling), written_out)
         for platform, written_out in WRITTEN_OUT.items()
     }
-    y, maps = by_platform(function, x, jnp.moveaxis(bank, -1, 0), params, **plans)
+    if block_size is None and not return_maps and modulation.response_attention(params) is not None:
+        plans["cpu"] = None
+    y, maps = by_platform(function, x, bank, params, **plans)
     return (y, maps) if return_maps else y
 
 
 def _attended_in_blocks(
-    plan: _Plan, x: Array, kernels: Array, params: Any, *, modulation: Modulation, sampling: Sampling, return_maps: bool
+    plan: _Plan | None,
+    x: Array,
+    bank: Bank,
+    params: Any,
+    *,
+    modulation: Modulation,
+    sampling: Sampling,
+    return_maps: bool,
 ) -> tuple[Array, Maps]:
+    if plan is None:
+        attention = modulation.response_attention(params)
+        return streamed_conv(x, bank, attention, sampling, group=modulation.group, residual=modulation.residual), ()
+
     def one_channel(kernel_and_params):
         kernel, params = kernel_and_params
         modulated, maps = modulation(_responses(x, kernel, sampling, plan.written_out), params)
         return modulated.sum(axis=(-2, -1)), maps if return_maps else ()
 
+    kernels = jnp.moveaxis(bank, -1, 0)
     channels = (kernels, params)
     if plan.block_size >= len(kernels) > 1:
         y, maps = jax.vmap(one_channel)(channels)

@@ -22,27 +22,45 @@ class Dropout:
     key: Array | None
 
     def split(self, *shape: int) -> Array | None:
-        """Keys of the given shape, or None for no dropout."""
-        return None if self.key is None else jax.random.split(self.key, shape)
+        """Seeds of the given shape, 32 random bits each, or None for no dropout."""
+        return None if self.key is None else jax.random.bits(self.key, shape, jnp.uint32)
 
-    def mask(self, keys: Array, shape: tuple[int, ...]) -> Array:
-        """False where a weight is dropped: a mask whose last axis consists of equal parts, one for each key."""
-        part = (*shape[:-1], shape[-1] // keys.shape[0])
-        # 16 random bits decide, at half the cost of 32.
-        bits = jax.vmap(lambda key: jax.random.bits(key, part, jnp.uint16), out_axes=-2)(keys)
-        return (bits >= self._threshold).reshape(shape)
+    def mask(self, seeds: Array, shape: tuple[int, ...]) -> Array:
+        """False where a weight is dropped: a mask whose last axis consists of equal parts, one for each seed.
+
+            bits(seed, i) = mix(seed xor mix(i)),  i the index of a weight within its part
+
+        A counter-based hash, which the backward pass recomputes: `jax.random.bits` takes more of a
+        training step on a CPU than attention itself. The index of a weight does not depend on how the work is cut into blocks.
+        """
+        part = (*shape[:-1], seeds.shape[0], shape[-1] // seeds.shape[0])
+        index = jnp.zeros((), jnp.uint32)
+        for axis in (*range(len(shape) - 1), len(shape)):
+            index = index * jnp.uint32(part[axis]) + jax.lax.broadcasted_iota(jnp.uint32, part, axis)
+        bits = _mix(jax.lax.broadcast_in_dim(seeds, part, (len(shape) - 1,)) ^ _mix(index))
+        return (bits >= jnp.uint32(self._threshold)).reshape(shape)
 
     def scaled(self, attention: Array, mask: Array) -> Array:
         """Attention with the dropped weights 0 and the others scaled to keep the expectation."""
-        return jnp.where(mask, attention * (2**16 / (2**16 - self._threshold)), 0.0)
+        return jnp.where(mask, attention * (2**32 / (2**32 - self._threshold)), 0.0)
 
-    def __call__(self, attention: Array, keys: Array | None) -> Array:
-        """Dropout of attention `[..., p]`, with a key for each of the equal parts of p, or None for no dropout."""
-        return attention if keys is None else self.scaled(attention, self.mask(keys, attention.shape))
+    def __call__(self, attention: Array, seeds: Array | None) -> Array:
+        """Dropout of attention `[..., p]`, with a seed for each of the equal parts of p, or None for no dropout."""
+        return attention if seeds is None else self.scaled(attention, self.mask(seeds, attention.shape))
 
     @property
     def _threshold(self) -> int:
-        return min(round(self.rate * 2**16), 2**16 - 1)
+        return min(round(self.rate * 2**32), 2**32 - 1)
+
+
+def _mix(bits: Array) -> Array:
+    """A bijection of 32-bit integers in which every input bit changes about half of the output bits.
+
+    Reference: the finaliser of MurmurHash3.
+    """
+    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B)
+    bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
+    return bits ^ (bits >> 16)
 
 
 def resolve_dropout(dropout_rate: float, dropout_key: Array | None) -> Dropout:

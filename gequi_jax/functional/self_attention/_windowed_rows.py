@@ -19,7 +19,7 @@ class Rows:
     """The rows of one head of one sample, in blocks.
 
     Arrays of the head are `[pose, d, *spatial]`, those of a block `[pose, d, p]`; the encodings are `[g, j, d]` and
-    `[g, a, m, d]`; dropout has a key for each block of rows, output pose and row.
+    `[g, a, m, d]`; dropout has a seed for each block of rows, output pose and row.
 
     Attributes:
       window: the neighbourhood of a query.

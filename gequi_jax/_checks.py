@@ -49,16 +49,30 @@ def check_rate(argument: str, value: float) -> float:
 
 
 def check_choice(argument: str, value: Any, choices: Iterable[str]) -> None:
-    """Checks that a word is one of those offered.
+    """Checks that a word is one of the choices.
 
     Raises:
-      ValueError: if not; the message names the nearest words, or all of them.
+      ValueError: if it is not; the message lists the choices and the words that are spelled most like it.
     """
     choices = list(choices)
     if value not in choices:
         near = difflib.get_close_matches(str(value), choices, n=3, cutoff=0.6)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(f"{argument}: expected one of {', '.join(map(repr, choices))}; got {value!r}.{hint}")
+
+
+def check_index(argument: str, value: Iterable[Any], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """An index into an array of a given shape, as a tuple of `int`.
+
+    Raises:
+      ValueError: if it does not have an integer from 0 to side - 1 for each axis.
+    """
+    index = tuple(value)
+    if len(index) != len(shape) or not all(
+        _is_integer(entry) and 0 <= entry < side for entry, side in zip(index, shape, strict=True)
+    ):
+        raise ValueError(f"{argument}: expected an index for each axis, from 0 to side - 1 of {shape}; got {index}.")
+    return tuple(int(entry) for entry in index)
 
 
 def check_group(group: Any) -> None:
@@ -133,10 +147,8 @@ def check_window(window_size: Any, spatial_shape: tuple[int, ...] | None = None)
     Raises:
       ValueError: if the side is even or below 1, or larger than `2 side - 1` of a side of the grid.
     """
-    if not isinstance(window_size, int | np.integer) or window_size < 1 or window_size % 2 == 0:
-        nearby = (
-            f", such as {window_size - 1} or {window_size + 1}" if isinstance(window_size, int | np.integer) else ""
-        )
+    if not _is_integer(window_size) or window_size < 1 or window_size % 2 == 0:
+        nearby = f", such as {window_size - 1} or {window_size + 1}" if _is_integer(window_size) else ""
         raise ValueError(
             f"window_size: expected an odd positive integer, so that the window has a centre{nearby}, or None for "
             f"global attention; got {window_size!r}."
@@ -147,6 +159,55 @@ def check_window(window_size: Any, spatial_shape: tuple[int, ...] | None = None)
             f"use at most {2 * min(spatial_shape) - 1}, or None for global attention."
         )
     return int(window_size)
+
+
+def check_window_shape(
+    window_size: Any, group: "FiniteGroup", spatial_shape: tuple[int, ...] | None = None
+) -> tuple[int, ...]:
+    """The odd sides of a window, one for each axis, from one side for all axes or from a sequence of sides.
+
+    Raises:
+      ValueError: if a side is even or below 1, or larger than `2 side - 1` of the side of the grid, if the number of sides
+        is not the dimension of the group, or if an element of the group does not map the window to itself.
+    """
+    if _is_integer(window_size) or not isinstance(window_size, Iterable):
+        return (check_window(window_size, spatial_shape),) * group.dim
+    sides = tuple(window_size)
+    if len(sides) != group.dim:
+        raise ValueError(
+            f"window_size: expected one side, or {group.dim} sides, since {group.name} acts on {group.dim} dimensions; "
+            f"got {sides!r}."
+        )
+    grids = [None] * group.dim if spatial_shape is None else [(length,) for length in spatial_shape]
+    window_shape = tuple(check_window(side, grid) for side, grid in zip(sides, grids, strict=True))
+    check_shape_is_symmetric("window_size", window_shape, group)
+    return window_shape
+
+
+def check_shape_is_symmetric(argument: str, shape: tuple[int, ...], group: "FiniteGroup") -> None:
+    """Checks that a box of these sides is mapped to itself by every element that exchanges or mixes axes.
+
+    An element may mix axes of equal sides only. A rotation by 45 degrees also moves the corners of a square; that is an
+    approximation, which is allowed.
+
+    Raises:
+      ValueError: if an element mixes axes of different sides; the message names both and a shape that works.
+    """
+    for element, matrix in enumerate(group.matrices):
+        for target, source in zip(*np.nonzero(np.abs(matrix) > 1e-6), strict=True):
+            if shape[target] != shape[source]:
+                longer = max(shape[target], shape[source])
+                working = tuple(longer if axis in (target, source) else side for axis, side in enumerate(shape))
+                raise ValueError(
+                    f"{argument}: {shape} is not mapped to itself by element {element} of {group.name}, which exchanges "
+                    f"or mixes axes {min(target, source)} and {max(target, source)}; got sides {shape[target]} and "
+                    f"{shape[source]} there. Use equal sides on these axes, such as {working}, or a group that keeps "
+                    "them apart, such as mirror_group()."
+                )
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _checked_integer(argument: str, value: Any, *, smallest: int, kind: str) -> int:

@@ -1,4 +1,4 @@
-"""Every layer of the package as one row: what goes in, what comes out, and how it is built. A new layer is one more."""
+"""Every layer of the package as one row: its input, its output and how it is built. A new layer is one more row."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,8 @@ from flax import nnx
 
 from gequi_jax import functional, nn
 from gequi_jax.actions import round_window
-from gequi_jax.groups import FiniteGroup
+from gequi_jax.groups import DyadicDilations, FiniteGroup, cyclic_group
+from tests import families
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +21,9 @@ class Row:
       name: of the test.
       build: from a group, random streams and a parameter type to a function of the input.
       input, output: how the group acts, as in `gequi_jax.testing`.
-      sizes: sides of the grids to try.
+      sizes: sides of the grids to test.
       has_weights: whether it is a module; else a function.
+      groups: the groups to test, where all of them would take long to compile; None for all.
     """
 
     name: str
@@ -30,6 +32,24 @@ class Row:
     output: str = "feature_map"
     sizes: tuple[int, ...] = (5, 6)
     has_weights: bool = True
+    groups: tuple[FiniteGroup, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DilationRow:
+    """A layer on the dilation-translation group under test.
+
+    Attributes:
+      name: of the test.
+      build: from dilations, random streams and a parameter type to a module.
+      input: "grid" for images, "scales" for functions of position and scale.
+      scale_window: how many scales, upwards from that of the output, an output reads.
+    """
+
+    name: str
+    build: Callable[..., nnx.Module]
+    input: str
+    scale_window: int
 
 
 def _layer(constructor, *args, **options):
@@ -40,21 +60,49 @@ def _layer(constructor, *args, **options):
 
 
 def _batch_norm(group, rngs, param_dtype):
-    return nn.BatchNorm(3, param_dtype=param_dtype, rngs=rngs)
+    return nn.BatchNorm(3, group=group, param_dtype=param_dtype, rngs=rngs)
 
 
 def _block(group, rngs, param_dtype):
-    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
+    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=14, window_size=3, param_dtype=param_dtype)
     return nn.GroupSelfAttentionBlock(
         3, 4, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs
     )
 
 
 def _pre_norm_block(group, rngs, param_dtype):
-    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=7, window_size=3, param_dtype=param_dtype)
+    attention = partial(nn.GroupSelfAttention, num_heads=2, qkv_features=14, window_size=3, param_dtype=param_dtype)
     return nn.PreNormSelfAttentionBlock(
         3, 3, attention=attention, group=group, crop=1, param_dtype=param_dtype, rngs=rngs
     )
+
+
+def _dilation_layer(constructor, **options):
+    def build(dilations: DyadicDilations, rngs: nnx.Rngs, param_dtype):
+        return constructor(3, 16, dilations=dilations, num_heads=2, param_dtype=param_dtype, rngs=rngs, **options)
+
+    return build
+
+
+def _attentive_rows():
+    """Every attention of the paper. The group layer has a non-abelian group, whose elements are in no special order."""
+    for attention in ("full", "channel", "spatial", "input", "rh"):
+        options = {"attention": attention, "attention_kernel_size": 3}
+        groups = (cyclic_group(4),)
+        yield Row(
+            f"attentive_lifting_conv_{attention}",
+            _layer(nn.AttentiveLiftingConv, 3, 2, 3, **options),
+            input="grid",
+            sizes=(4, 5),
+            groups=groups,
+        )
+        groups = (families.SHUFFLED_SQUARE, *(families.OTHER_DIMENSIONS if attention == "full" else ()))
+        yield Row(
+            f"attentive_group_conv_{attention}",
+            _layer(nn.AttentiveGroupConv, 3, 2, 3, **options),
+            sizes=(4, 5),
+            groups=groups,
+        )
 
 
 def _function(function, **options):
@@ -69,12 +117,13 @@ def _readout(group, rngs, param_dtype):
     return lambda x: functional.group_pool(functional.global_spatial_pool(jnp.cos(x), dim=group.dim))
 
 
-_attention = {"num_heads": 2, "qkv_features": 7}
+_attention = {"num_heads": 2, "qkv_features": 14}
 
 LAYERS = [
     Row("lifting_conv", _layer(nn.LiftingConv, 3, 4, 3), input="grid"),
     Row("lifting_conv_strided", _layer(nn.LiftingConv, 3, 4, 3, strides=2), input="grid", sizes=(5, 7)),
     Row("group_conv", _layer(nn.GroupConv, 3, 4, 3)),
+    Row("group_linear", _layer(nn.GroupLinear, 3, 4)),
     Row("group_conv_even_window", _layer(nn.GroupConv, 3, 4, 4, padding="VALID")),
     Row("group_conv_dilated", _layer(nn.GroupConv, 3, 4, 3, kernel_dilation=2)),
     Row("lifting_self_attention", _layer(nn.LiftingSelfAttention, 3, 4, window_size=3, **_attention), input="grid"),
@@ -92,4 +141,18 @@ LAYERS = [
     Row("group_pool", _function(functional.group_pool), output="grid", has_weights=False),
     Row("spatial_pool", _spatial_pool, sizes=(4, 6), has_weights=False),
     Row("readout", _readout, output="invariant", has_weights=False),
+    *_attentive_rows(),
+]
+
+DILATION_LAYERS = [
+    DilationRow("lifting_dilation_attention", _dilation_layer(nn.LiftingDilationSelfAttention), "grid", 1),
+    DilationRow(
+        "group_dilation_attention", _dilation_layer(nn.GroupDilationSelfAttention, scale_window=2), "scales", 2
+    ),
+    DilationRow(
+        "group_dilation_attention_without_haar_weights",
+        _dilation_layer(nn.GroupDilationSelfAttention, scale_window=2, haar_weights="none"),
+        "scales",
+        2,
+    ),
 ]

@@ -35,6 +35,28 @@ def test_imports_point_one_way(path):
             assert rest[0] in ALLOWED[layer], f"{layer} may not import {rest[0]}"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_private_modules_stay_inside_their_package(path):
+    """A module whose name starts with an underscore is imported only by files of the package that it lies in."""
+    for module in imported_modules(path):
+        hidden = private_package(module)
+        if hidden is not None:
+            assert path.is_relative_to(PACKAGE.parent.joinpath(*hidden)), f"{path.name} imports {module}"
+
+
+def private_package(module: str) -> list[str] | None:
+    """The package of the first private module of an import, if there is one; that of `_checks` is the whole library."""
+    parts = module.split(".")
+    private = next((index for index, part in enumerate(parts) if part.startswith("_") and part != "__future__"), None)
+    return parts[:private] if parts[0] == "gequi_jax" and private is not None else None
+
+
+def test_a_private_import_across_packages_is_seen():
+    assert private_package("gequi_jax.functional._conv.lifting_conv") == ["gequi_jax", "functional"]
+    assert private_package("gequi_jax._checks.check_group") == ["gequi_jax"]
+    assert private_package("gequi_jax.functional.lifting_conv") is None
+
+
 def test_there_are_files_to_check():
     assert {path.relative_to(PACKAGE).parts[0] for path in FILES} >= {"groups", "actions", "functional", "nn", "models"}
 

@@ -106,7 +106,8 @@ def drawn_layers(draw, kinds=("Conv", "AttentiveConv", "SelfAttention")) -> Row:
     if kind == "SelfAttention":
         options["window_size"] = draw(st.sampled_from((1, 3, 5, None)))
         # A feature for each of up to three coordinates, and one for the pose.
-        options["num_heads"], options["qkv_features"] = draw(st.integers(1, 3)), draw(st.integers(4, 6))
+        options["num_heads"] = draw(st.integers(1, 3))
+        options["qkv_features"] = options["num_heads"] * draw(st.integers(4, 6))
     else:
         arguments.append(draw(st.integers(1, 4)))
         options["kernel_dilation"] = draw(st.integers(1, 2))

@@ -24,7 +24,7 @@ class NoEncoding(nnx.Module):
 
 
 def lifting(group=None, **options):
-    options = {"num_heads": 2, "qkv_features": 6, **options}
+    options = {"num_heads": 2, "qkv_features": 12, **options}
     group = trivial_group() if group is None else group
     layer = LiftingSelfAttention(3, 4, group=group, rngs=nnx.Rngs(0), **options)
     return nnx.jit(layer)
@@ -96,7 +96,7 @@ def test_proposition_5_1_lifting_self_attention_is_equivariant(group, window_siz
 @pytest.mark.parametrize("window_size", [3, None])
 def test_proposition_5_2_group_self_attention_is_equivariant(group, window_size):
     layer = GroupSelfAttention(
-        3, 4, group=group, num_heads=2, qkv_features=6, window_size=window_size, rngs=nnx.Rngs(0)
+        3, 4, group=group, num_heads=2, qkv_features=12, window_size=window_size, rngs=nnx.Rngs(0)
     )
     x = normal(1, 2, 6, 6, group.order, 3)
     assert equivariance_errors(nnx.jit(layer), x, group=group, input="feature_map").max() < 1e-5
@@ -106,7 +106,7 @@ def test_propositions_5_1_and_5_2_with_translations():
     group, steps = dihedral_group(4), (1, 2)
     first = lifting(group, window_size=3)
     second = nnx.jit(
-        GroupSelfAttention(4, 4, group=group, num_heads=2, qkv_features=6, window_size=3, rngs=nnx.Rngs(1))
+        GroupSelfAttention(4, 4, group=group, num_heads=2, qkv_features=12, window_size=3, rngs=nnx.Rngs(1))
     )
     x = normal(1, 1, 12, 12, 3)
     y = second(first(x))
@@ -132,7 +132,7 @@ def test_definition_4_3_attention_is_equivariant_to_its_group_and_to_no_larger_o
         4,
         group=group,
         num_heads=2,
-        qkv_features=6,
+        qkv_features=12,
         window_size=3,
         position_encoding=FourierEncoding,
         rngs=nnx.Rngs(1),
@@ -174,7 +174,7 @@ def attention_of_a_convolution(kernel, group, sharpness=60.0):
         out,
         group=group,
         num_heads=heads,
-        qkv_features=features,
+        qkv_features=heads * features,
         window_size=side,
         position_encoding=Paraboloid,
         rngs=nnx.Rngs(0),

@@ -23,7 +23,7 @@ _NETWORK = {
     "compare_z2": Field(False, "Also train the baseline, in the folder z2 of the work directory.", free_on_resume=True),
     "precision": Field(
         "float32",
-        "Arithmetic of the forward and the backward pass. Weights and optimiser state are float32 in any case.",
+        "Arithmetic of the forward and the backward pass. Parameters and optimiser state are float32 in any case.",
         choices=("float32", "bfloat16"),
     ),
 }

@@ -3,7 +3,7 @@
 import pathlib
 
 from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  (created at run time)
 from tensorboardX.summary import scalar
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from experiments import data
@@ -10,8 +12,13 @@ from experiments.errors import UserError
 from gequi_jax import groups, models
 
 
-def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
+def build_model(config: Config, rngs: nnx.Rngs, *, dtype: jax.typing.DTypeLike | None = None) -> nnx.Module:
     """Builds the network of a configuration.
+
+    Args:
+      config: the configuration.
+      rngs: the random streams.
+      dtype: type of the computation; float32 by default. Training uses `compute_dtype`.
 
     Raises:
       UserError: the network does not accept the arguments.
@@ -20,11 +27,16 @@ def build_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
         overrides = config.model_overrides.to_dict()
         if isinstance(overrides.get("group"), str):
             overrides["group"] = groups.group_by_name(overrides["group"])
-        return models.create_model(config.model, rngs=rngs, **overrides)
+        return models.create_model(config.model, rngs=rngs, dtype=dtype, **overrides)
     except Exception as error:
         if not config.model_overrides and not isinstance(error, ValueError | TypeError):
             raise
         raise UserError(f"{config.model} cannot be built: {error}") from error
+
+
+def compute_dtype(config: Config) -> jax.typing.DTypeLike | None:
+    """The type in which the network computes during training; parameters are float32 in any case."""
+    return jnp.bfloat16 if config.precision == "bfloat16" else None
 
 
 def model_group(config: Config) -> groups.FiniteGroup:

@@ -213,7 +213,7 @@ class Checkpoints:
         try:
             restored = manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore()))
             position = restored["position"]
-            position["structure"], position["input"]
+            _ = position["structure"], position["input"]
             metrics = manager.metrics(step)
         except PermissionError:
             raise

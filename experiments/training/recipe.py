@@ -26,7 +26,6 @@ class Recipe:
       group: group of the network, which random_symmetry draws from.
       objective: loss of the task.
       ema_decay: decay of the moving average of the weights (0: off).
-      low_precision: whether the network computes in bfloat16.
     """
 
     optimizer: optax.GradientTransformation
@@ -37,7 +36,6 @@ class Recipe:
     group: groups.FiniteGroup
     objective: Objective
     ema_decay: float
-    low_precision: bool
 
 
 def create_recipe(
@@ -67,5 +65,4 @@ def create_recipe(
         group=model_group(config),
         objective=objective or Objective(label_smoothing=config.label_smoothing),
         ema_decay=config.ema_decay,
-        low_precision=config.precision == "bfloat16",
     )

@@ -17,7 +17,7 @@ from experiments.config.validation import validate
 from experiments.errors import UserError
 from experiments.results import inputs, printing, summary
 from experiments.results.logs import MetricsLog, Terminal
-from experiments.trained.build import build_model, load_data, model_group, with_data_shapes
+from experiments.trained.build import build_model, compute_dtype, load_data, model_group, with_data_shapes
 from experiments.trained.weights import put_weights
 from experiments.training import finish, locking
 from experiments.training.checkpoints import Checkpoints
@@ -134,7 +134,7 @@ def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Job, TrainState]:
     plan = create_plan(config, len(dataset.train), dataset.labels.task)
     program, state = create_program(
         config,
-        functools.partial(build_model, config),
+        functools.partial(build_model, config, dtype=compute_dtype(config)),
         normalize=data.normalization(config.normalization, dataset.preprocessing),
         steps_per_epoch=plan.steps_per_epoch,
         layout=layout,

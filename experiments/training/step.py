@@ -35,7 +35,7 @@ def train_step(
         logits, other = forward(recipe, graphs.train, params, state.other, images)
         loss = jnp.mean(recipe.objective.losses(logits, batch["label"]))
         accuracy = jnp.mean(recipe.objective.correct(logits, batch["label"]))
-        return loss, (accuracy, _with_dtypes_of(state.other, other))
+        return loss, (accuracy, other)
 
     (loss, (accuracy, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updated = apply_gradients(recipe, state, gradients)
@@ -55,12 +55,9 @@ def train_step(
 
 def forward(recipe: Recipe, graph: nnx.GraphDef, params: Any, other: Any, images: Array) -> tuple[Array, Any]:
     """Logits of images in [0, 1], in float32, and the other arrays of the network after the call."""
-    if recipe.low_precision:
-        params = jax.tree.map(_to_bfloat16, params)
     # A copy: the arrays of `other` belong to the trace outside the gradient, and the network replaces its own.
     model = nnx.merge(graph, params, other, copy=True)
-    inputs = recipe.normalize(images)
-    logits = model(_to_bfloat16(inputs) if recipe.low_precision else inputs)
+    logits = model(recipe.normalize(images))
     return logits.astype(jnp.float32), nnx.state(model, nnx.Not(nnx.Param))
 
 
@@ -91,12 +88,3 @@ def logits(recipe: Recipe, graphs: Graphs, state: TrainState, images: Array) -> 
 def learning_rate(recipe: Recipe, state: TrainState) -> Array:
     """The learning rate of the last update."""
     return jnp.asarray(recipe.schedule(jnp.maximum(state.step - 1, 0)), jnp.float32) * state.plateau.scale
-
-
-def _to_bfloat16(leaf: Array) -> Array:
-    return leaf.astype(jnp.bfloat16) if leaf.dtype == jnp.float32 else leaf
-
-
-def _with_dtypes_of(before: Any, after: Any) -> Any:
-    """Arrays in the dtypes they had: a bfloat16 forward pass updates float32 statistics."""
-    return jax.tree.map(lambda new, old: new if new.dtype == old.dtype else new.astype(old.dtype), after, before)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from experiments import data
 from experiments.errors import UserError
-from experiments.runs import Run
+from experiments.trained.run import Run
 
 
 def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:

@@ -5,6 +5,7 @@ from gequi_jax.actions._grids import act_on_grid as act_on_grid
 from gequi_jax.actions._grids import grid_preserving_elements as grid_preserving_elements
 from gequi_jax.actions._kernels import transform_group_kernel as transform_group_kernel
 from gequi_jax.actions._kernels import transform_kernel as transform_kernel
+from gequi_jax.actions._poses import act_on_poses as act_on_poses
 from gequi_jax.actions._positions import inverse_act_on_positions as inverse_act_on_positions
 from gequi_jax.actions._positions import relative_positions as relative_positions
 from gequi_jax.actions._positions import round_window as round_window

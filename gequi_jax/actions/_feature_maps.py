@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from gequi_jax._checks import check_element, check_group_axis, check_spatial_axes
+from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import AnyFeatureMap, AnyOutFeatureMap
 from gequi_jax.actions._grids import act_on_grid
+from gequi_jax.actions._poses import act_on_poses
 from gequi_jax.groups import FiniteGroup
 
 
 def act_on_feature_map(element: int | np.integer, x: AnyFeatureMap, *, group: FiniteGroup) -> AnyOutFeatureMap:
-    """Transforms feature maps on the group by one element: the images move and the poses are permuted.
+    """Transforms feature maps on the group by one element: the images are transformed and the poses are permuted.
 
         (L_g f)(x, h) = f(g^-1 x, g^-1 h)
 
@@ -23,8 +24,6 @@ def act_on_feature_map(element: int | np.integer, x: AnyFeatureMap, *, group: Fi
     """
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
-    inverse = group.inverses[check_element(element, group)]
-    poses = x[..., group.cayley_table[inverse], :]
-    merged = poses.reshape(*x.shape[:-2], -1)
+    merged = act_on_poses(element, x, group=group, axis=-2).reshape(*x.shape[:-2], -1)
     moved = act_on_grid(element, merged, group=group)
     return moved.reshape(*moved.shape[:-1], *x.shape[-2:])

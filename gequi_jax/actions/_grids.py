@@ -17,7 +17,7 @@ def act_on_grid(element: int | np.integer, x: AnyGrid, *, group: FiniteGroup) ->
 
     A matrix that permutes and reverses the axes only moves array entries: no arithmetic, and images of any shape (a
     quarter turn exchanges the sides of an oblong image). Any other element interpolates multilinearly, reads zeros
-    outside the image, and keeps its shape. NumPy arrays are moved by NumPy, without a program to compile.
+    outside the image, and keeps its shape. NumPy arrays are transformed by NumPy, without a program to compile.
 
     Args:
       element: the index of h in the group.
@@ -71,4 +71,4 @@ def _interpolate(x: AnyGrid, inverse_matrix: np.ndarray) -> OutGrid:
     def one_image(image: Array) -> Array:
         return jax.scipy.ndimage.map_coordinates(image, coordinates, order=1).reshape(spatial_shape)
 
-    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(x)
+    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(jnp.asarray(x))

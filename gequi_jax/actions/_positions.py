@@ -33,7 +33,7 @@ def relative_positions(spatial_shape: Sequence[int]) -> tuple[Float[np.ndarray, 
     positions = np.stack(np.meshgrid(*map(np.arange, sides), indexing="ij"), axis=-1).reshape(-1, len(sides))
     steps = positions[None] - positions[:, None] + (sides - 1)
     index = np.ravel_multi_index(tuple(np.moveaxis(steps, -1, 0)), tuple(2 * sides - 1))
-    return window_offsets((2 * sides - 1).tolist()), index
+    return window_offsets((2 * sides - 1).tolist()), np.asarray(index)
 
 
 def round_window(window_shape: Sequence[int]) -> Bool[np.ndarray, " window"]:

@@ -1,15 +1,18 @@
 """Lifting and group convolutions, each one plain convolution with an expanded filter bank."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gequi_jax._checks import check_group_axis, check_spatial_axes
-from gequi_jax._typing import Array, Bool, FeatureMap, Float, Grid, OutFeatureMap
+from gequi_jax._checks import check_group_axis, check_shape_is_symmetric, check_spatial_axes
+from gequi_jax._typing import Array, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.functional._windows import WindowMask, resolve_window_mask
 from gequi_jax.groups import FiniteGroup
+
+Padding = Literal["SAME", "VALID"] | int
 
 _AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
@@ -20,9 +23,9 @@ def lifting_conv(
     *,
     group: FiniteGroup,
     strides: int = 1,
-    padding: str | int = "SAME",
+    padding: Padding = "SAME",
     kernel_dilation: int = 1,
-    window_mask: Bool[np.ndarray, " window"] | None = None,
+    window_mask: WindowMask | None = None,
     allow_inequivariant: bool = False,
     precision: jax.lax.PrecisionLike = None,
 ) -> OutFeatureMap:
@@ -30,7 +33,7 @@ def lifting_conv(
 
         [f * psi](x, h) = sum_c sum_y f_c(y) psi_c(h^-1 (y - x))
 
-    Equivariant: L_g on the input becomes L_g on the output, a moved grid with permuted poses.
+    Equivariant: L_g on the input becomes L_g on the output, a transformed grid with permuted poses.
 
     Args:
       x: images `[batch, *spatial, in_features]`.
@@ -39,21 +42,24 @@ def lifting_conv(
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
-      window_mask: the offsets of the window that take part, such as `gequi_jax.actions.round_window`; all by default.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the window, or
+        flattened, or a function from that shape to a mask, such as `gequi_jax.actions.round_window`.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       precision: as in `jax.lax.conv_general_dilated`.
 
     Returns:
       Feature maps `[batch, *spatial, group, out_features]`.
 
     Raises:
-      ValueError: if shapes do not fit, or the strides or the padding break equivariance; the message names the sizes
-        that keep it.
+      ValueError: if shapes do not fit, or the strides, the padding or the shape of the kernel break equivariance; the
+        message names the sizes that preserve it.
 
     Reference: Romero et al. (2020), Eqs. 9 to 13.
     """
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
-    bank = transformed_bank(transform_kernel, kernel, group, window_mask)  # [out_group, *window, in, out]
+    bank = transformed_bank(
+        transform_kernel, kernel, group, window_mask, allow_inequivariant
+    )  # [out_group, *window, in, out]
     filters = jnp.moveaxis(bank, 0, -2)
     filters = filters.reshape(*filters.shape[:-2], -1)
     y = _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
@@ -66,13 +72,13 @@ def group_conv(
     *,
     group: FiniteGroup,
     strides: int = 1,
-    padding: str | int = "SAME",
+    padding: Padding = "SAME",
     kernel_dilation: int = 1,
-    window_mask: Bool[np.ndarray, " window"] | None = None,
+    window_mask: WindowMask | None = None,
     allow_inequivariant: bool = False,
     precision: jax.lax.PrecisionLike = None,
 ) -> OutFeatureMap:
-    """Convolution on the group: a sum over the poses and positions of the input, seen from each output pose.
+    """Convolution on the group: a sum over the positions and poses of the input, relative to each output pose.
 
         [f * psi](x, h) = sum_c sum_m sum_y f_c(y, m) psi_c(h^-1 (y - x), h^-1 m)
 
@@ -85,22 +91,25 @@ def group_conv(
       strides: the step between output positions, along every axis.
       padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
       kernel_dilation: the step between neighbouring kernel entries.
-      window_mask: the offsets of the window that take part, such as `gequi_jax.actions.round_window`; all by default.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the window, or
+        flattened, or a function from that shape to a mask, such as `gequi_jax.actions.round_window`.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       precision: as in `jax.lax.conv_general_dilated`.
 
     Returns:
       Feature maps `[batch, *spatial, group, out_features]`.
 
     Raises:
-      ValueError: if shapes do not fit, or the strides or the padding break equivariance; the message names the sizes
-        that keep it.
+      ValueError: if shapes do not fit, or the strides, the padding or the shape of the kernel break equivariance; the
+        message names the sizes that preserve it.
 
     Reference: Romero et al. (2020), Eqs. 8 to 13.
     """
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
-    bank = transformed_bank(transform_group_kernel, kernel, group, window_mask)  # [out_group, *window, group, in, out]
+    bank = transformed_bank(
+        transform_group_kernel, kernel, group, window_mask, allow_inequivariant
+    )  # [out_group, *window, group, in, out]
     filters = jnp.moveaxis(bank, 0, -2)
     filters = filters.reshape(*filters.shape[: group.dim], kernel.shape[-3] * kernel.shape[-2], -1)
     merged = x.reshape(*x.shape[:-2], -1)
@@ -109,28 +118,33 @@ def group_conv(
 
 
 def transformed_bank(
-    transform: Callable[..., Array], kernel: Array, group: FiniteGroup, window_mask: Bool[np.ndarray, " window"] | None
+    transform: Callable[..., Array],
+    kernel: Array,
+    group: FiniteGroup,
+    window_mask: WindowMask | None,
+    allow_inequivariant: bool = False,
 ) -> Array:
     """The transformed copies of a kernel, all within the same mask.
 
     Raises:
-      ValueError: if the mask does not have the size of the window.
+      ValueError: if the mask does not have the size of the window, or the group exchanges axes on which the kernel has
+        different sides and `allow_inequivariant` is not set.
     """
-    if window_mask is None:
-        return transform(kernel, group=group)
     window_shape = kernel.shape[: group.dim]
-    if np.size(window_mask) != np.prod(window_shape):
-        raise ValueError(
-            f"window_mask: expected {np.prod(window_shape)} entries for the window {window_shape}; "
-            f"got {np.size(window_mask)}."
-        )
-    mask = np.reshape(window_mask, (*window_shape, *(1,) * (kernel.ndim - group.dim)))
-    # Masked once more after the action: interpolation reaches a little beyond the mask.
-    return jnp.where(mask[None], transform(jnp.where(mask, kernel, 0), group=group), 0)
+    if window_mask is None:
+        bank = transform(kernel, group=group)
+    else:
+        mask = resolve_window_mask(window_mask, window_shape)
+        mask = mask.reshape(*window_shape, *(1,) * (kernel.ndim - group.dim))
+        # Masked once more after the action: interpolation reaches a little beyond the mask.
+        bank = jnp.where(mask[None], transform(jnp.where(mask, kernel, 0), group=group), 0)
+    if not allow_inequivariant:
+        check_shape_is_symmetric("kernel", window_shape, group)
+    return bank
 
 
 def convolution_axes(dim: int) -> tuple[str, str, str]:
-    """The names of the axes, channels last, that `jax.lax.conv_general_dilated` asks for.
+    """The names of the axes, channels last, for `jax.lax.conv_general_dilated`.
 
     Raises:
       ValueError: if the dimension is not 1, 2 or 3.
@@ -145,14 +159,22 @@ def resolve_padding(
     window_shape: tuple[int, ...],
     *,
     strides: int,
-    padding: str | int,
+    padding: Padding,
     kernel_dilation: int = 1,
     allow_inequivariant: bool = False,
 ) -> list[tuple[int, int]]:
     """The zeros before and after each axis, checked to keep the sampled positions symmetric about the centre.
 
-    A stride s visits positions that are symmetric about the centre of the image only if it divides
-    `size + 2 padding - span`, with the span of the dilated window: otherwise a turned image is sampled elsewhere.
+    A stride s samples positions that are symmetric about the centre of the image only if it divides
+    `size + 2 padding - span`, with the span of the dilated window: otherwise a rotated image is sampled elsewhere.
+
+    Args:
+      spatial_shape: the sides of the grid.
+      window_shape: the sides of the kernel.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      allow_inequivariant: accept strides and padding that break the symmetry.
 
     Raises:
       ValueError: if the window does not fit, or the symmetry is broken and `allow_inequivariant` is not set.

@@ -1,20 +1,26 @@
 """Pooling over poses and over space, in forms that commute with the group action."""
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import jax
 import jax.numpy as jnp
 
+from gequi_jax._checks import check_choice, check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Float, Grid
 from gequi_jax.functional._maximum import maximum
 
-_REDUCTIONS = {"max": maximum, "mean": jnp.mean, "sum": jnp.sum}
+Reduction = Literal["max", "mean", "sum"]
+
+_REDUCTIONS: dict[str, Callable[..., Any]] = {"max": maximum, "mean": jnp.mean, "sum": jnp.sum}
 
 
-def group_pool(x: FeatureMap, *, reduction: str = "max") -> Grid:
+def group_pool(x: FeatureMap, *, reduction: Reduction = "max") -> Grid:
     """Reduces the group axis: from a function on G to a function on R^d.
 
         y(x) = max_h f(x, h)
 
-    Transforms as an image: the poses that L_g permutes are all reduced.
+    Transforms as an image: the reduction runs over all the poses that L_g permutes.
 
     Args:
       x: feature maps `[batch, *spatial, group, channels]`.
@@ -31,7 +37,7 @@ def group_pool(x: FeatureMap, *, reduction: str = "max") -> Grid:
     return _reduction(reduction)(x, axis=-2)
 
 
-def global_spatial_pool(x: Float[Array, "batch *rest"], *, dim: int, reduction: str = "mean") -> Array:
+def global_spatial_pool(x: Float[Array, "batch *rest"], *, dim: int, reduction: Reduction = "mean") -> Array:
     """Reduces all spatial axes: from functions on R^d or G to functions of the pose alone.
 
         y(h) = mean_x f(x, h)
@@ -57,10 +63,10 @@ def spatial_pool(
     *,
     dim: int,
     window_size: int = 2,
-    reduction: str = "max",
+    reduction: Reduction = "max",
     allow_inequivariant: bool = False,
 ) -> Array:
-    """Reduces blocks of positions that do not overlap, for every pose and channel by itself.
+    """Reduces blocks of positions that do not overlap, for every pose and channel separately.
 
         y(x, h) = max over the block of x of f(., h)
 
@@ -71,7 +77,7 @@ def spatial_pool(
       dim: the number of spatial axes.
       window_size: the side of a block, and the stride.
       reduction: "max", "mean" or "sum".
-      allow_inequivariant: drop the positions that fill no whole block instead of raising.
+      allow_inequivariant: drop the positions of incomplete blocks instead of raising.
 
     Returns:
       The input with every spatial side divided by `window_size`.
@@ -81,13 +87,14 @@ def spatial_pool(
 
     Reference: Romero et al. (2020), Appendix C.
     """
+    window_size = check_positive_integer("window_size", window_size)
     spatial_shape = x.shape[1 : 1 + dim]
     sides = [side // window_size for side in spatial_shape]
     if any(side % window_size for side in spatial_shape):
         if not allow_inequivariant:
             raise ValueError(
                 f"window_size: pooling blocks of {window_size} do not tile a grid of shape {spatial_shape}, which breaks "
-                f"equivariance; use sides divisible by {window_size}, or crop or pad alike on every side "
+                f"equivariance; use sides divisible by {window_size}, or crop or pad all sides equally "
                 "(allow_inequivariant=True drops the rest)."
             )
         for axis, side in enumerate(sides, start=1):
@@ -97,7 +104,6 @@ def spatial_pool(
     return _reduction(reduction)(blocked, axis=tuple(range(2, 2 + 2 * dim, 2)))
 
 
-def _reduction(name: str):
-    if name not in _REDUCTIONS:
-        raise ValueError(f"reduction: expected one of {sorted(_REDUCTIONS)}; got {name!r}.")
+def _reduction(name: Reduction) -> Callable[..., Any]:
+    check_choice("reduction", name, _REDUCTIONS)
     return _REDUCTIONS[name]

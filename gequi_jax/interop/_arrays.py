@@ -1,4 +1,4 @@
-"""Reading published arrays by name, so that each is used once or named in an error."""
+"""Reading published arrays by name: each is used once or named in an error."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from flax import nnx
 
 
 class ArrayReader:
-    """Pairs parameters with published arrays, collects everything that does not fit, and only then writes.
+    """Pairs parameters with published arrays, collects everything that does not fit, and writes if everything fits.
 
     Args:
       arrays: the published arrays by name.
@@ -17,10 +17,10 @@ class ArrayReader:
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         self._unread = dict(arrays)
         self._problems: list[str] = []
-        self._writes: list[tuple[nnx.Param, np.ndarray]] = []
+        self._writes: list[tuple[nnx.Variable, np.ndarray]] = []
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        """An array that must be there; trailing axes of size 1, as those of a 1x1 convolution, are removed."""
+        """A required array; trailing axes of size 1, such as those of a 1x1 convolution, are removed."""
         if name not in self._unread:
             self._problems.append(f"{name} is missing")
             return None
@@ -31,7 +31,7 @@ class ArrayReader:
         return array.reshape(shape)
 
     def take_constant(self, name: str, expected: np.ndarray, meaning: str):
-        """An array that may be there, holds no parameter, and must then agree with ours."""
+        """An optional array that holds no parameter; if it exists, it must agree with ours."""
         array = self._unread.pop(name, None)
         if array is None:
             return
@@ -41,17 +41,19 @@ class ArrayReader:
             self._problems.append(f"{name} differs from {meaning}")
 
     def peek(self, name: str) -> np.ndarray | None:
-        """An array that stays to be taken, or None."""
+        """An array that remains to be taken, or None."""
         return self._unread.get(name)
 
     def skip(self, name: str):
-        """An array that may be there and says nothing that is not known already."""
+        """An optional array that holds no information, which is ignored."""
         self._unread.pop(name, None)
 
-    def set(self, param: nnx.Param, value: np.ndarray | None):
-        """Notes a value for a parameter; None stands for an array that did not fit."""
+    def set(self, param: nnx.Variable | None, value: np.ndarray | None):
+        """Schedules a value for a parameter; None stands for an array that did not fit."""
         if value is None:
             return
+        if param is None:
+            raise AssertionError("an array was paired with a parameter that the layer does not have")
         if value.shape != param.shape:
             raise AssertionError(f"a parameter of shape {param.shape} was paired with an array of shape {value.shape}")
         self._writes.append((param, value))
@@ -62,7 +64,7 @@ class ArrayReader:
         Raises:
           ValueError: if an array is missing, spare, of another shape or in disagreement; nothing is written then.
         """
-        problems = [*self._problems, *(f"{name} belongs to nothing here" for name in self._unread)]
+        problems = [*self._problems, *(f"{name} has no counterpart here" for name in self._unread)]
         if problems:
             raise ValueError(
                 f"state_dict: {len(problems)} arrays do not fit this module: {'; '.join(problems)}. "

@@ -5,20 +5,20 @@ What is converted, for layers with input poses and |H| elements:
 * Order of axes and elements: `[out, in, group, rows, columns]` becomes `[rows, columns, group, in, out]`, and the group
   axis follows `element_order`. Both sides correlate, neither flips a kernel.
 * Factors. The published group convolution multiplies its sum by 2 pi / n for n rotations, and by twice that with
-  mirroring; the one with attention to responses by 2 pi / |H|. Here the kernel takes the factor. Where attention reads
-  the responses, which grow with the kernel, its first layer and its filter are divided by the factor: mean, maximum and
-  relu are homogeneous, so the maps stay what they are. The group convolutions inside attention to the input have the
-  factor of a group convolution. Lifting convolutions have none, nor have plain 2-d convolutions.
+  mirroring; the one with attention to responses by 2 pi / |H|. Here the factor is part of the kernel. Attention to the
+  responses reads values that grow with the kernel, so its first layer and its filter are divided by the factor: mean,
+  maximum and relu are homogeneous, and the maps do not change. The group convolutions inside attention to the input have
+  the factor of a group convolution. Lifting convolutions and plain 2-d convolutions have none.
 * What cannot be converted. Published channel attention of responses rolls its matrices cyclically for every group. For
   rotations that is the action of the group; with mirroring it is not, and the published layer is not equivariant. A
   layer here keeps the true action unless it was built with `pose_action=published_roll`.
-* Transposed inputs. The published rotated-MNIST pipeline exchanges rows and columns of its images, so its checkpoints
-  know mirrored digits only: give them `jnp.swapaxes(images, 1, 2)`.
+* Transposed inputs. The published rotated-MNIST pipeline exchanges rows and columns of its images, so its checkpoints were
+  trained on mirrored digits: apply them to `jnp.swapaxes(images, 1, 2)`.
 * The published convolutions have no bias; a bias of our layer becomes 0.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +26,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Int
 
-from gequi_jax import functional
+from gequi_jax import nn
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.interop._arrays import ArrayReader
-from gequi_jax.models import P4CNN, AllCNN, DenseNet, ResNet, create_model, model_info
-from gequi_jax.models._resnet import ResidualBlock
+from gequi_jax.models import P4CNN, AllCNN, DenseNet, ResidualBlock, ResNet, create_model, model_info
 from gequi_jax.nn import AttentiveGroupConv, AttentiveLiftingConv, BatchNorm, GroupConv, LiftingConv
 
 
@@ -78,7 +77,7 @@ def element_order(group: FiniteGroup) -> Int[np.ndarray, " group"]:
 def published_roll(group: FiniteGroup) -> Int[np.ndarray, "output input"]:
     """The matrices of published channel attention of responses: m - v modulo |H|, in the published order of elements.
 
-    The `pose_action` of `gequi_jax.functional.ChannelAttention` that reproduces the published layer. It is h^-1 m for
+    The `pose_action` of `gequi_jax.nn.ChannelAttention` that reproduces the published layer. It is h^-1 m for
     rotations; with mirroring it is not a function of h^-1 m, and the layer is not equivariant.
     """
     order = element_order(group)
@@ -89,7 +88,7 @@ def published_roll(group: FiniteGroup) -> Int[np.ndarray, "output input"]:
 
 
 def _uninitialised(model_name: str) -> nnx.Module:
-    """A network of zeros: every array is about to be replaced, and drawing them at random takes long to compile."""
+    """A network of zeros: every array will be replaced, and random initialisation takes long to compile."""
     graph, state = nnx.split(nnx.eval_shape(lambda: create_model(model_name, rngs=nnx.Rngs(0))))
     leaves, structure = jax.tree.flatten(state)
     for index, leaf in enumerate(leaves):
@@ -158,63 +157,95 @@ def _read_norm(reader: ArrayReader, norm: BatchNorm, prefix: str):
     reader.skip(f"{prefix}num_batches_tracked")
 
 
+class _Layout(NamedTuple):
+    """How the arrays of a published convolution are laid out.
+
+    Attributes:
+      poses: the sizes of its axes of input poses, none or one.
+      order: where its elements are in ours.
+      factor: the factor of its kernel.
+      on_responses: whether its attention reads the responses; otherwise it reads the input.
+    """
+
+    poses: tuple[int, ...]
+    order: Int[np.ndarray, " group"]
+    factor: float
+    on_responses: bool
+
+    def in_our_order(self, array: np.ndarray, *, axis: int) -> np.ndarray:
+        """An array with an axis of input poses in the order of our elements."""
+        if not self.poses:
+            return array
+        ours = np.empty_like(array)
+        np.moveaxis(ours, axis, 0)[self.order] = np.moveaxis(array, axis, 0)
+        return ours
+
+
 def _read_conv(reader: ArrayReader, layer: Any, prefix: str):
     group = layer.group
     on_group = isinstance(layer, GroupConv | AttentiveGroupConv)
     # The published Z2 networks have plain convolutions, without a group axis and without factors.
     plain = group.order == 1
-    order = np.zeros(1, np.int64) if plain else element_order(group)
-    poses = (group.order,) if on_group and not plain else ()
-    window = (layer.kernel_size,) * 2
     attention = getattr(layer, "attention", None)
     on_responses = attention is not None and attention.attends_to == "responses"
-    factor = 1.0 if plain or not on_group else _factor(group, on_responses)
-
-    weight = reader.take(f"{prefix}weight", (layer.out_features, layer.in_features, *poses, *window))
+    layout = _Layout(
+        poses=(group.order,) if on_group and not plain else (),
+        order=np.zeros(1, np.int64) if plain else element_order(group),
+        factor=1.0 if plain or not on_group else _factor(group, on_responses),
+        on_responses=on_responses,
+    )
+    window = layer.kernel.shape[:2]
+    weight = reader.take(f"{prefix}weight", (layer.out_features, layer.in_features, *layout.poses, *window))
     if weight is not None:
-        weight = weight.reshape(layer.out_features, layer.in_features, -1, *window)
-        kernel = factor * np.transpose(_in_our_order(weight, order, axis=2) if poses else weight, (3, 4, 2, 1, 0))
+        weight = layout.in_our_order(weight.reshape(layer.out_features, layer.in_features, -1, *window), axis=2)
+        kernel = layout.factor * np.transpose(weight, (3, 4, 2, 1, 0))
         reader.set(layer.kernel, kernel if on_group else kernel[:, :, 0])
     if layer.bias is not None:
         reader.set(layer.bias, np.zeros(layer.bias.shape))
     if attention is not None:
-        _read_attention(reader, layer, prefix, poses, order, factor, on_responses)
+        _read_attention(reader, layer, prefix, layout)
 
 
-def _read_attention(reader, layer, prefix, poses, order, factor, on_responses):
+def _read_attention(reader: ArrayReader, layer: Any, prefix: str, layout: _Layout):
     operators = dict(getattr(layer.attention, "operators", (("", layer.attention),)))
     for name, operator in operators.items():
         params = layer.attention_params[name] if name else layer.attention_params
-        each = (layer.out_features,) if on_responses else ()
         match operator:
-            case functional.ChannelAttention() | functional.InputChannelAttention():
-                hidden = params["w1"].shape[-1]
-                sizes = {"w1": (hidden, layer.in_features), "w2": (layer.in_features, hidden)}
-                for fc, key in ((1, "w1"), (2, "w2")):
-                    array = reader.take(f"{prefix}channel_attention.weight_fc{fc}", (*each, *sizes[key], *poses))
-                    if array is None:
-                        continue
-                    array = array.reshape(*each, *sizes[key], -1)
-                    array = _in_our_order(array, order, axis=-1) if poses else array
-                    # Only the first layer sees the responses; the second is linear in what the first returns.
-                    scale = 1 / factor if on_responses and key == "w1" else 1.0
-                    reader.set(params[key], scale * np.moveaxis(np.swapaxes(array, -3, -2), -1, -3))
-            case functional.SpatialAttention() | functional.InputSpatialAttention() | functional.InputPoseAttention():
-                spatial = not isinstance(operator, functional.InputPoseAttention)
-                window = (operator.kernel_size,) * 2 if spatial else (1, 1)
-                signals = len(operator.statistics) if spatial else layer.in_features
-                filters = (layer.out_features,) if on_responses else (1,)
-                array = reader.take(f"{prefix}spatial_attention.weight", (*filters, signals, *poses, *window))
-                if array is None:
-                    continue
-                array = array.reshape(*filters, signals, -1, *window)
-                array = _in_our_order(array, order, axis=2) if poses else array
-                scale = 1 / factor if on_responses else factor
-                kernel = scale * np.transpose(array, (0, 3, 4, 2, 1))  # [filter, rows, columns, pose, signal]
-                kernel = kernel if on_responses else kernel[0]
-                reader.set(params["kernel"], kernel if spatial else kernel[0, 0])
+            case nn.ChannelAttention() | nn.InputChannelAttention():
+                _read_channel_attention(reader, layer, params, f"{prefix}channel_attention.weight_", layout)
+            case nn.SpatialAttention() | nn.InputSpatialAttention() | nn.InputPoseAttention():
+                _read_filter(reader, layer, operator, params, f"{prefix}spatial_attention.weight", layout)
             case _:
                 raise ValueError(f"module: the source 'att_gconvs' has no attention like {operator!r}.")
+
+
+def _read_channel_attention(reader: ArrayReader, layer: Any, params: Any, prefix: str, layout: _Layout):
+    each = (layer.out_features,) if layout.on_responses else ()
+    hidden = params["w1"].shape[-1]
+    sizes = {"w1": (hidden, layer.in_features), "w2": (layer.in_features, hidden)}
+    for published, key in (("fc1", "w1"), ("fc2", "w2")):
+        array = reader.take(f"{prefix}{published}", (*each, *sizes[key], *layout.poses))
+        if array is not None:
+            array = layout.in_our_order(array.reshape(*each, *sizes[key], -1), axis=-1)
+            # The first layer reads the responses; the second is linear in the output of the first.
+            scale = 1 / layout.factor if layout.on_responses and key == "w1" else 1.0
+            reader.set(params[key], scale * np.moveaxis(np.swapaxes(array, -3, -2), -1, -3))
+
+
+def _read_filter(reader: ArrayReader, layer: Any, operator: Any, params: Any, name: str, layout: _Layout):
+    """The filter of spatial attention, or of attention over poses, which has no window."""
+    spatial = not isinstance(operator, nn.InputPoseAttention)
+    window = (operator.kernel_size,) * 2 if spatial else (1, 1)
+    signals = len(operator.statistics) if spatial else layer.in_features
+    filters = (layer.out_features,) if layout.on_responses else (1,)
+    array = reader.take(name, (*filters, signals, *layout.poses, *window))
+    if array is None:
+        return
+    array = layout.in_our_order(array.reshape(*filters, signals, -1, *window), axis=2)
+    scale = 1 / layout.factor if layout.on_responses else layout.factor
+    kernel = scale * np.transpose(array, (0, 3, 4, 2, 1))  # [filter, rows, columns, pose, signal]
+    kernel = kernel if layout.on_responses else kernel[0]
+    reader.set(params["kernel"], kernel if spatial else kernel[0, 0])
 
 
 def _factor(group: FiniteGroup, on_responses: bool) -> float:
@@ -223,9 +254,3 @@ def _factor(group: FiniteGroup, on_responses: bool) -> float:
     if on_responses:
         return 2 * np.pi / group.order
     return (2 if mirrored else 1) * 2 * np.pi / rotations
-
-
-def _in_our_order(array: np.ndarray, order: np.ndarray, *, axis: int) -> np.ndarray:
-    ours = np.empty_like(array)
-    np.moveaxis(ours, axis, 0)[order] = np.moveaxis(array, axis, 0)
-    return ours

@@ -1,17 +1,18 @@
 """Arrays of the code published with Romero & Cordonnier (2021) into our layers and networks.
 
-What differs from the published code, and what becomes of it here:
+Differences from the published code:
 
-* It divides scores by the root of the layer's input channels, we by that of the features of a head: the weights of the
-  query are rescaled.
+* It divides scores by the root of the layer's input channels, this package by the root of the features of a head: the
+  weights of the query are rescaled.
 * Channel number `feature * heads + head` of a projection becomes the axes `[heads, features]`.
-* Its element v moves coordinates by M_v, where ours moves functions, and their coordinates by the inverse: v is our M_v^-1.
+* Its element v acts on coordinates by M_v; ours acts on functions, and so on coordinates by the inverse: v is our M_v^-1.
 * Its pose table is not invariant. A layer computes what the published one does only if it was built with
   `pose_index=gequi_jax.functional.published_pose`; `from_pytorch` does that. With another index of as many rows the
   arrays fit too, and the network is equivariant but another function, unless the group embedding is 0.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -19,15 +20,13 @@ from jaxtyping import Int
 
 from gequi_jax import functional, models
 from gequi_jax.actions import inverse_act_on_positions, relative_positions, window_offsets
-from gequi_jax.functional._pose_index import rotations_and_mirrors
-from gequi_jax.groups import FiniteGroup
+from gequi_jax.groups import FiniteGroup, rotations_and_mirrors
 from gequi_jax.interop._arrays import ArrayReader
 from gequi_jax.nn import (
     CoordinateMLP,
     CoordinateTable,
     GroupSelfAttention,
     GroupSelfAttentionBlock,
-    LayerNorm,
     LiftingSelfAttention,
 )
 
@@ -87,7 +86,7 @@ def element_order(group: FiniteGroup) -> Int[np.ndarray, " group"]:
     return np.array(group.inverses)
 
 
-def _network(reader: ArrayReader, prefix: str, net: models.GSANet):
+def _network(reader: ArrayReader, prefix: str, net: Any):
     _attention(reader, f"{prefix}lifting_self_attention.", net.lifting, net.window_size)
     _norm(reader, f"{prefix}lifting_normalization.layer_norm.", net.norm)
     # The published network is one list, in which poolings and activations take numbers too.
@@ -105,7 +104,7 @@ def _network(reader: ArrayReader, prefix: str, net: models.GSANet):
     _skip_group(reader, prefix)
 
 
-def _block(reader: ArrayReader, prefix: str, block: GroupSelfAttentionBlock, window_size: int | None = None):
+def _block(reader: ArrayReader, prefix: str, block: Any, window_size: int | None = None):
     _norm(reader, f"{prefix}attention.0.layer_norm.", block.norm_in)
     _attention(reader, f"{prefix}attention.2.", block.attention, window_size)
     _norm(reader, f"{prefix}attention.3.layer_norm.", block.norm_out)
@@ -120,11 +119,11 @@ def _block(reader: ArrayReader, prefix: str, block: GroupSelfAttentionBlock, win
 def _attention(
     reader: ArrayReader,
     prefix: str,
-    layer: LiftingSelfAttention | GroupSelfAttention,
+    layer: Any,
     window_size: int | None = None,
 ):
     """One attention layer; `window_size` is the published window where ours is smaller and holds all keys already."""
-    heads, features = layer.num_heads, layer.qkv_features
+    heads, features = layer.num_heads, layer.head_features
     # Ours divides by sqrt(features), theirs by sqrt(in_features).
     query_scale = np.sqrt(features / layer.in_features)
     for name, linear, scale in (
@@ -153,7 +152,7 @@ def _attention(
             reader.take_constant(f"{prefix}g_indices", table, f"the published table of {layer.group.name}")
 
 
-def _position_encoding(reader: ArrayReader, prefix: str, layer, window_size: int | None):
+def _position_encoding(reader: ArrayReader, prefix: str, layer: Any, window_size: int | None):
     encoding = layer.position_encoding
     if isinstance(encoding, CoordinateTable):
         for name, table in zip(("row", "col"), encoding.tables, strict=True):
@@ -169,7 +168,7 @@ def _position_encoding(reader: ArrayReader, prefix: str, layer, window_size: int
     # Coordinates are offsets over the radius of the window: a smaller radius of ours goes into the first weights.
     shrink = 1.0 if layer.window_size is None else (layer.window_size - 1) / max(published_window - 1, 1)
     for name, network in zip(("row", "col"), encoding.coordinates, strict=True):
-        first, norm, _, last = network.layers
+        first, norm, _, last = _layers(network)
         name = f"{prefix}{name}_embedding."
         weight = reader.take(f"{name}0.weight", (first.out_features, 1))
         reader.set(first.kernel, None if weight is None else shrink * weight.T)
@@ -180,8 +179,12 @@ def _position_encoding(reader: ArrayReader, prefix: str, layer, window_size: int
     _skip_group(reader, prefix)
 
 
+def _layers(network: Any) -> list[Any]:
+    return list(network.layers)
+
+
 def _coordinates(reader: ArrayReader, prefix: str, group: FiniteGroup, window_size: int | None):
-    """Checks the published tables of transformed coordinates, which tell a wrong group or window."""
+    """Checks the published tables of transformed coordinates, which reveal a wrong group or window."""
     table = reader.peek(f"{prefix}row_indices")
     if table is None:
         return
@@ -200,14 +203,14 @@ def _coordinates(reader: ArrayReader, prefix: str, group: FiniteGroup, window_si
         reader.take_constant(f"{prefix}{name}", expected, f"the coordinates of {group.name} and {window}")
 
 
-def _linear(reader: ArrayReader, prefix: str, linear: nnx.Linear):
+def _linear(reader: ArrayReader, prefix: str, linear: Any):
     weight = reader.take(f"{prefix}weight", (linear.out_features, linear.in_features))
     reader.set(linear.kernel, None if weight is None else weight.T)
     if linear.bias is not None:
         reader.set(linear.bias, reader.take(f"{prefix}bias", (linear.out_features,)))
 
 
-def _norm(reader: ArrayReader, prefix: str, norm: LayerNorm | nnx.LayerNorm):
+def _norm(reader: ArrayReader, prefix: str, norm: Any):
     reader.set(norm.scale, reader.take(f"{prefix}weight", tuple(norm.scale.shape)))
     reader.set(norm.bias, reader.take(f"{prefix}bias", tuple(norm.bias.shape)))
 

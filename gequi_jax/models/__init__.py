@@ -15,4 +15,5 @@ from gequi_jax.models._registry import ModelInfo as ModelInfo
 from gequi_jax.models._registry import create_model as create_model
 from gequi_jax.models._registry import list_models as list_models
 from gequi_jax.models._registry import model_info as model_info
+from gequi_jax.models._resnet import ResidualBlock as ResidualBlock
 from gequi_jax.models._resnet import ResNet as ResNet

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.models._sizes import check_downsampling, check_input_sides
+from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
 KERNEL_INIT = nnx.initializers.variance_scaling(0.035**2 / 3, "fan_in", "uniform")
@@ -29,14 +30,16 @@ class AllCNN(nnx.Module):
       num_classes: the number of logits.
       features: the width c.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, strides=,
-        allow_inequivariant=, use_bias=, kernel_init=, param_dtype=, rngs=`.
+        allow_inequivariant=, use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
       conv: the constructor of all others, called alike.
       downsampling: "pool", a convolution of stride 1 and 2x2 max pooling; or "stride", the original convolution of
         stride 2, which breaks equivariance at even sizes.
       input_dropout_rate: dropout of the image.
       dropout_rate: dropout after each halving.
       kernel_init: initialiser of all filters; small by default, as in the published code, since every layer is normalised.
+      dtype: the type of the computation and of the logits; inferred by default. Statistics of norms are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the convolutions, as in `jax.lax.conv_general_dilated`.
       rngs: the random streams.
 
     Raises:
@@ -54,24 +57,22 @@ class AllCNN(nnx.Module):
         features: int,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
-        downsampling: str = "pool",
+        downsampling: Downsampling = "pool",
         input_dropout_rate: float = 0.2,
         dropout_rate: float = 0.5,
         kernel_init: nnx.Initializer = KERNEL_INIT,
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
         check_downsampling(downsampling)
-        check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        input_shape = check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        features = check_positive_integer("features", features)
         widths = (features,) * 3 + (2 * features,) * 5 + (num_classes,)
         windows = (3,) * 7 + (1,) * 2
-        options = {
-            "group": group,
-            "use_bias": False,
-            "kernel_init": kernel_init,
-            "param_dtype": param_dtype,
-            "rngs": rngs,
-        }
+        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
         layers = []
         for index, (width, window) in enumerate(zip(widths, windows, strict=True)):
             constructor, in_features = (conv, widths[index - 1]) if index else (lifting, input_shape[-1])
@@ -84,7 +85,7 @@ class AllCNN(nnx.Module):
         self.group = group
         self.downsampling = downsampling
         self.convs = nnx.List(layers)
-        self.norms = nnx.List(BatchNorm(width, param_dtype=param_dtype, rngs=rngs) for width in widths)
+        self.norms = nnx.List(BatchNorm(width, **norm) for width in widths)
         self.input_dropout = Dropout(input_dropout_rate, rngs=rngs)
         self.dropout = Dropout(dropout_rate, rngs=rngs)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._sizes import check_input_sides
@@ -30,14 +31,16 @@ class DenseNet(nnx.Module):
       num_classes: the number of logits.
       features: channels of the first layer, and those each block adds.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
-        use_bias=, kernel_init=, param_dtype=, rngs=`.
+        use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
       block_conv: the constructor of the convolutions in blocks, called alike; or one for each block.
       transition_conv: the constructor of the convolutions in transitions, called alike; or one for each transition.
       readout_conv: the constructor of the readout, called alike.
       num_blocks: the number of blocks.
       kernel_init: initialiser of all filters; by default at half the published deviation, so that the network is exact in
         float32 before its batch norms have seen data.
+      dtype: the type of the computation and of the logits; inferred by default. Statistics of norms are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the convolutions, as in `jax.lax.conv_general_dilated`.
       rngs: the random streams.
 
     Raises:
@@ -59,38 +62,36 @@ class DenseNet(nnx.Module):
         readout_conv: Constructor = GroupConv,
         num_blocks: int = 5,
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(1 / 6, "fan_in", "uniform"),
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
-        check_input_sides(
+        num_blocks = check_positive_integer("num_blocks", num_blocks)
+        input_shape = check_input_sides(
             input_shape,
             lambda side: _fits(side, num_blocks),
             f"the map loses 2 positions before each of {num_blocks - 1} halvings",
         )
-        options = {
-            "group": group,
-            "use_bias": False,
-            "padding": "VALID",
-            "kernel_init": kernel_init,
-            "param_dtype": param_dtype,
-            "rngs": rngs,
-        }
+        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"padding": "VALID", "use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
+        features = check_positive_integer("features", features)
         widths = [features * (index + 1) for index in range(num_blocks + 1)]
         self.group = group
         self.lifting = lifting(input_shape[-1], features, 3, **options)
-        self.block_norms = nnx.List(BatchNorm(width, param_dtype=param_dtype, rngs=rngs) for width in widths[:-1])
+        self.block_norms = nnx.List(BatchNorm(width, **norm) for width in widths[:-1])
         self.block_convs = nnx.List(
             constructor(width, features, 3, **options)
             for constructor, width in zip(_each("block_conv", block_conv, num_blocks), widths[:-1], strict=True)
         )
-        self.transition_norms = nnx.List(BatchNorm(width, param_dtype=param_dtype, rngs=rngs) for width in widths[1:-1])
+        self.transition_norms = nnx.List(BatchNorm(width, **norm) for width in widths[1:-1])
         self.transition_convs = nnx.List(
             constructor(width, width, 1, **options)
             for constructor, width in zip(
                 _each("transition_conv", transition_conv, num_blocks - 1), widths[1:-1], strict=True
             )
         )
-        self.norm = BatchNorm(widths[-1], param_dtype=param_dtype, rngs=rngs)
+        self.norm = BatchNorm(widths[-1], **norm)
         self.readout = readout_conv(widths[-1], num_classes, 1, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:

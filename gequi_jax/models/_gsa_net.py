@@ -2,20 +2,29 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._checks import check_window
-from gequi_jax._typing import Array, Bool, Float, Grid
+from gequi_jax._checks import check_choice, check_positive_integer, check_window
+from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._gsa_net_sizes import attention_windows
-from gequi_jax.nn import CoordinateMLP, GroupSelfAttention, GroupSelfAttentionBlock, LayerNorm, LiftingSelfAttention
+from gequi_jax.models._sizes import check_input_shape
+from gequi_jax.nn import (
+    CoordinateMLP,
+    Dropout,
+    GroupSelfAttention,
+    GroupSelfAttentionBlock,
+    LayerNorm,
+    LiftingSelfAttention,
+)
 
-READOUTS = ("max_then_mean", "mean_then_max", "sum_then_max")
+Readout = Literal["max_then_mean", "mean_then_max", "sum_then_max"]
+READOUTS = get_args(Readout)
 
 
 class GSANet(nnx.Module):
@@ -41,7 +50,8 @@ class GSANet(nnx.Module):
       normalize_between: LN and swish after each block.
       block: the constructor of the blocks; `PreNormSelfAttentionBlock` trains in fewer steps than the paper's.
       num_heads: heads of every attention layer.
-      qkv_features: features of each head; half of the layer's output channels by default.
+      qkv_features: features of queries, keys and values of every attention layer, in total over the heads; by default
+        each head has half as many as the layer has output channels.
       window_size: the side of the windows, or None for global attention.
       window_mask, position_encoding: as in `gequi_jax.nn.LiftingSelfAttention`.
       pose_index: as in `gequi_jax.nn.GroupSelfAttention`.
@@ -54,7 +64,10 @@ class GSANet(nnx.Module):
         group last, as the published code does; "mean_then_max" is the same with a mean.
       allow_inequivariant: let pooling drop the positions that fill no block, as the published PCam network does.
       epsilon: of the norms.
+      dtype: the type of the computation and of the logits; inferred by default. Softmax, the statistics of norms and
+        positional encodings are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the linear maps, as in `jax.lax.dot_general`.
       kernel_init: initialiser of every linear map, those of the positional encodings among them: by default
         N(0, 2 / fan_in), that of the published code. Biases start at 0.
       query_init, query_bias_init: initialisers of the queries and their biases; `kernel_init` and 0 by default.
@@ -83,30 +96,31 @@ class GSANet(nnx.Module):
         num_heads: int = 9,
         qkv_features: int | None = None,
         window_size: int | None = 5,
-        window_mask: Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]] | None = None,
+        window_mask: functional.WindowMask | None = None,
         position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
         pose_index: functional.PoseIndex = functional.key_pose,
         attention_dropout_rate: float = 0.1,
         value_dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.0,
         pool_dropout_rate: float = 0.0,
-        readout: str = "max_then_mean",
+        readout: Readout = "max_then_mean",
         allow_inequivariant: bool = False,
         epsilon: float = 1e-5,
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2.0, "fan_in", "normal"),
         query_init: nnx.Initializer | None = None,
         query_bias_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        if readout not in READOUTS:
-            raise ValueError(f"readout: expected one of {READOUTS}; got {readout!r}.")
-        if window_size is not None:
-            check_window(window_size)
+        check_choice("readout", readout, READOUTS)
+        input_shape = check_input_shape(input_shape, dim=group.dim)
+        window_size = None if window_size is None else check_window(window_size)
+        num_heads = check_positive_integer("num_heads", num_heads)
         widths = [features, *([features] * len(crops) if block_features is None else block_features)]
         windows = attention_windows(
-            tuple(input_shape),
-            dim=group.dim,
+            input_shape,
             window_size=window_size,
             crops=crops,
             pool_after=pool_after,
@@ -114,13 +128,14 @@ class GSANet(nnx.Module):
             block_features=widths[1:],
             allow_inequivariant=allow_inequivariant,
         )
-        common = {"param_dtype": param_dtype, "kernel_init": kernel_init}
-        norm = {"group": group, "epsilon": epsilon, "param_dtype": param_dtype, "rngs": rngs}
+        types = {"dtype": dtype, "param_dtype": param_dtype}
+        common = {"precision": precision, "kernel_init": kernel_init, **types}
+        norm = {"group": group, "epsilon": epsilon, "rngs": rngs, **types}
 
         def attention(out_features: int, window_size: int | None) -> dict:
             return {
                 "num_heads": num_heads,
-                "qkv_features": max(1, out_features // 2) if qkv_features is None else qkv_features,
+                "qkv_features": num_heads * max(1, out_features // 2) if qkv_features is None else qkv_features,
                 "window_size": window_size,
                 "window_mask": window_mask,
                 "position_encoding": position_encoding,
@@ -131,13 +146,13 @@ class GSANet(nnx.Module):
             }
 
         self.group = group
-        self.input_shape = tuple(input_shape)
+        self.input_shape = input_shape
         self.pool_after = tuple(pool_after)
         self.pool_lifting = pool_lifting
         self.window_size = window_size
         self.readout = readout
         self.allow_inequivariant = allow_inequivariant
-        self.input_dropout = nnx.Dropout(input_dropout_rate, rngs=rngs)
+        self.input_dropout = Dropout(input_dropout_rate, rngs=rngs)
         self.lifting = LiftingSelfAttention(
             input_shape[-1], features, group=group, **attention(features, windows[0]), rngs=rngs
         )
@@ -158,7 +173,7 @@ class GSANet(nnx.Module):
         )
         between = widths[1:] if normalize_between else []
         self.norms_between = nnx.List(LayerNorm(width, **norm) for width in between)
-        self.pool_dropout = nnx.Dropout(pool_dropout_rate, rngs=rngs)
+        self.pool_dropout = Dropout(pool_dropout_rate, rngs=rngs)
         self.head = nnx.Linear(widths[-1], num_classes, use_bias=False, **common, rngs=rngs)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
@@ -185,5 +200,5 @@ class GSANet(nnx.Module):
     def _read_out(self, x: Array) -> Array:
         if self.readout == "max_then_mean":
             return functional.global_spatial_pool(functional.group_pool(x), dim=self.group.dim)
-        reduction, _ = self.readout.split("_then_")
+        reduction: functional.Reduction = "sum" if self.readout == "sum_then_max" else "mean"
         return functional.group_pool(functional.global_spatial_pool(x, dim=self.group.dim, reduction=reduction))

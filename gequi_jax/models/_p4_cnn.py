@@ -23,11 +23,13 @@ class P4CNN(nnx.Module):
       num_classes: the number of logits.
       features: channels of every layer.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
-        use_bias=, kernel_init=, param_dtype=, rngs=`.
+        use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
       conv: the constructor of all others, called alike.
       dropout_rate: dropout after layers 1, 3, 4, 5 and 6.
       kernel_init: initialiser of all filters.
+      dtype: the type of the computation and of the logits; inferred by default. Statistics of norms are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the convolutions, as in `jax.lax.conv_general_dilated`.
       rngs: the random streams.
 
     Raises:
@@ -47,7 +49,9 @@ class P4CNN(nnx.Module):
         conv: Callable[..., nnx.Module] = GroupConv,
         dropout_rate: float = 0.3,
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
         if tuple(input_shape[:2]) != (28, 28):
@@ -55,14 +59,8 @@ class P4CNN(nnx.Module):
                 f"input_shape: this network reads images of 28 rows and 28 columns; got {tuple(input_shape)}. "
                 "Resize the images, or use an architecture that pools to any size."
             )
-        options = {
-            "group": group,
-            "padding": "VALID",
-            "use_bias": False,
-            "kernel_init": kernel_init,
-            "param_dtype": param_dtype,
-            "rngs": rngs,
-        }
+        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"padding": "VALID", "use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
         self.group = group
         self.convs = nnx.List(
             [
@@ -70,7 +68,7 @@ class P4CNN(nnx.Module):
                 *(conv(features, features, 3, **options) for _ in range(5)),
             ]
         )
-        self.norms = nnx.List(BatchNorm(features, param_dtype=param_dtype, rngs=rngs) for _ in range(6))
+        self.norms = nnx.List(BatchNorm(features, **norm) for _ in range(6))
         self.dropout = Dropout(dropout_rate, rngs=rngs)
         self.readout = conv(features, num_classes, 4, **options)
 

@@ -10,6 +10,7 @@ import inspect
 import re
 from typing import Any
 
+import jax
 from flax import nnx
 
 from gequi_jax._checks import check_group
@@ -51,12 +52,16 @@ def list_models() -> list[str]:
     return sorted(name for family in _FAMILIES for name in family.names())
 
 
-def create_model(name: str, *, rngs: nnx.Rngs, **overrides: Any) -> nnx.Module:
+def create_model(
+    name: str, *, rngs: nnx.Rngs, dtype: jax.typing.DTypeLike | None = None, **overrides: Any
+) -> nnx.Module:
     """Builds a network, called on images `[batch, rows, columns, channels]` and returning logits `[batch, classes]`.
 
     Args:
       name: a name from `list_models`, or the same with another group in its place, such as "rotmnist_r8m_sa".
       rngs: the random streams.
+      dtype: the type of the computation, such as `jnp.bfloat16`; inferred from the parameters and the input by default.
+        Parameters, softmax and the statistics of norms stay float32.
       **overrides: arguments of the network's constructor that differ from the published ones, such as `group=` (any
         `FiniteGroup`), `input_shape=` or `num_classes=`.
 
@@ -73,7 +78,7 @@ def create_model(name: str, *, rngs: nnx.Rngs, **overrides: Any) -> nnx.Module:
         raise ValueError(f"overrides: {name} has no argument {unknown[0]!r}; it takes {', '.join(legal)}.")
     group = overrides.get("group", group)
     check_group(group)
-    return family.network(**{**family.arguments_for(group), **overrides, "group": group}, rngs=rngs)
+    return family.network(**{**family.arguments_for(group), **overrides, "group": group}, dtype=dtype, rngs=rngs)
 
 
 def model_info(name: str) -> ModelInfo:
@@ -86,7 +91,7 @@ def model_info(name: str) -> ModelInfo:
       ValueError: if the name does not exist; the message lists those that do.
     """
     family, group = _find(name)
-    params, metric = family.reported.get(_group_part(family, name), (None, None))
+    params, metric = family.reported.get(_group_part(family, name) or "", (None, None))
     return ModelInfo(
         name=name,
         paper=family.paper,

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Float, Grid
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.models._sizes import check_downsampling, check_input_sides
+from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
 
 
@@ -31,7 +32,9 @@ class ResidualBlock(nnx.Module):
       downsampling: "pool" or "stride", as in `ResNet`.
       branch_scale: the factor of the initial filters of conv_2.
       kernel_init: initialiser of all filters.
+      dtype: the type of the computation and of the logits; inferred by default. Statistics of norms are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the convolutions, as in `jax.lax.conv_general_dilated`.
       rngs: the random streams.
 
     Reference: Romero et al. (2020), Appendix B.3.2; Cohen & Welling (2016).
@@ -45,21 +48,24 @@ class ResidualBlock(nnx.Module):
         group: FiniteGroup,
         conv: Callable[..., nnx.Module],
         halve: bool,
-        downsampling: str,
+        downsampling: Downsampling,
         branch_scale: float,
         kernel_init: nnx.Initializer,
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
-        options = {"group": group, "use_bias": False, "param_dtype": param_dtype, "rngs": rngs}
+        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"use_bias": False, "precision": precision, **norm}
         last = {"kernel_init": functools.partial(_scaled, branch_scale, kernel_init), **options}
         options["kernel_init"] = kernel_init
         strided = halve and downsampling == "stride"
         step = {"strides": 2 if strided else 1, "allow_inequivariant": strided}
         self.pool = halve and downsampling == "pool"
-        self.norm1 = BatchNorm(in_features, param_dtype=param_dtype, rngs=rngs)
+        self.norm1 = BatchNorm(in_features, **norm)
         self.conv1 = conv(in_features, out_features, 3, **step, **options)
-        self.norm2 = BatchNorm(out_features, param_dtype=param_dtype, rngs=rngs)
+        self.norm2 = BatchNorm(out_features, **norm)
         self.conv2 = conv(out_features, out_features, 3, **last)
         self.shortcut = conv(in_features, out_features, 1, **step, **options) if halve else nnx.data(None)
 
@@ -87,14 +93,16 @@ class ResNet(nnx.Module):
       features: the widths of the three stages; the map is halved at the start of the second and the third.
       blocks_per_stage: 7 for 44 layers.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=,
-        use_bias=, kernel_init=, param_dtype=, rngs=`.
+        use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
       conv: the constructor of all others, called alike, and with `strides=, allow_inequivariant=` where a map may be
         halved.
       downsampling: "pool", convolutions of stride 1 and 2x2 max pooling; or "stride", the original convolutions of
         stride 2, which break equivariance at even sizes.
       kernel_init: initialiser of all filters; the last of each block are divided by the square of the number of blocks, so
         that a network whose batch norms have seen no data stays finite.
+      dtype: the type of the computation and of the logits; inferred by default. Statistics of norms are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the convolutions, as in `jax.lax.conv_general_dilated`.
       rngs: the random streams.
 
     Raises:
@@ -113,14 +121,18 @@ class ResNet(nnx.Module):
         blocks_per_stage: int = 7,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
-        downsampling: str = "pool",
+        downsampling: Downsampling = "pool",
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2 / 3, "fan_in", "uniform"),
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
         check_downsampling(downsampling)
-        check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
-        options = {"group": group, "kernel_init": kernel_init, "param_dtype": param_dtype, "rngs": rngs}
+        blocks_per_stage = check_positive_integer("blocks_per_stage", blocks_per_stage)
+        input_shape = check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        options = {"kernel_init": kernel_init, "precision": precision, **norm}
         block = {"downsampling": downsampling, "branch_scale": (len(features) * blocks_per_stage) ** -2.0, **options}
         self.group = group
         self.lifting = lifting(input_shape[-1], features[0], 3, use_bias=False, **options)
@@ -130,7 +142,7 @@ class ResNet(nnx.Module):
                 halve = stage > 0 and index == 0
                 before = features[stage - 1] if halve else width
                 self.blocks.append(ResidualBlock(before, width, conv=conv, halve=halve, **block))
-        self.norm = BatchNorm(features[-1], param_dtype=param_dtype, rngs=rngs)
+        self.norm = BatchNorm(features[-1], **norm)
         self.readout = conv(features[-1], num_classes, 1, use_bias=False, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:

@@ -3,6 +3,12 @@
 `module.train()` and `module.eval()` switch dropout and batch statistics, as everywhere in NNX.
 """
 
+from gequi_jax.nn._attention_operators import ChannelAttention as ChannelAttention
+from gequi_jax.nn._attention_operators import InputChannelAttention as InputChannelAttention
+from gequi_jax.nn._attention_operators import InputPoseAttention as InputPoseAttention
+from gequi_jax.nn._attention_operators import InputSpatialAttention as InputSpatialAttention
+from gequi_jax.nn._attention_operators import SeriesAttention as SeriesAttention
+from gequi_jax.nn._attention_operators import SpatialAttention as SpatialAttention
 from gequi_jax.nn._attentive_conv import AttentiveGroupConv as AttentiveGroupConv
 from gequi_jax.nn._attentive_conv import AttentiveLiftingConv as AttentiveLiftingConv
 from gequi_jax.nn._blocks import GroupSelfAttentionBlock as GroupSelfAttentionBlock
@@ -12,6 +18,7 @@ from gequi_jax.nn._conv import LiftingConv as LiftingConv
 from gequi_jax.nn._dilation_attention import GroupDilationSelfAttention as GroupDilationSelfAttention
 from gequi_jax.nn._dilation_attention import LiftingDilationSelfAttention as LiftingDilationSelfAttention
 from gequi_jax.nn._dropout import Dropout as Dropout
+from gequi_jax.nn._group_linear import GroupLinear as GroupLinear
 from gequi_jax.nn._normalization import BatchNorm as BatchNorm
 from gequi_jax.nn._normalization import LayerNorm as LayerNorm
 from gequi_jax.nn._position_encoding import CoordinateMLP as CoordinateMLP

@@ -1,72 +1,90 @@
 """Attentive lifting and group convolution layers."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._checks import check_positive_integer
+from gequi_jax._checks import check_choice, check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.nn._conv import _Conv
+from gequi_jax.nn import _attention_operators as operators
+from gequi_jax.nn._conv import ConvBase, with_bias
 from gequi_jax.nn._intermediates import are_captured
 
 ATTENTIONS = ("full", "channel", "spatial", "input", "rh")
+Attention = Literal["full", "channel", "spatial", "input", "rh"]
 
 
-class _AttentiveConv(_Conv):
+class _AttentiveConv(ConvBase):
     """What the two layers share: the operator, its parameters and the call."""
+
+    # The function of the layer.
+    _convolution: Callable[..., Any]
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
-        kernel_size: int,
+        kernel_size: int | Sequence[int],
         *,
         group: FiniteGroup,
-        attention: str | Any = "full",
+        attention: Attention | Any = "full",
         reduction_ratio: int | None = None,
         hidden_features: int | None = None,
         attention_kernel_size: int = 7,
         attention_kernel_dilation: int = 1,
         residual: bool = True,
         block_size: int | None = None,
+        strides: int = 1,
+        padding: functional.Padding = "SAME",
+        kernel_dilation: int = 1,
+        window_mask: functional.WindowMask | None = None,
+        use_bias: bool = True,
+        allow_inequivariant: bool = False,
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
         rngs: nnx.Rngs,
-        **options: Any,
     ):
-        super().__init__(in_features, out_features, kernel_size, group=group, rngs=rngs, **options)
-        if block_size is not None:
-            check_positive_integer("block_size", block_size)
-        check_positive_integer("attention_kernel_size", attention_kernel_size)
-        check_positive_integer("attention_kernel_dilation", attention_kernel_dilation)
-        if isinstance(attention, str):
-            attention = _operator(
-                attention,
-                reduction_ratio=_reduction_ratio(in_features, reduction_ratio),
-                hidden_features=hidden_features,
-                kernel_size=attention_kernel_size,
-                kernel_dilation=attention_kernel_dilation,
-            )
-        missing = [name for name in ("attends_to", "init", "__call__") if not hasattr(attention, name)]
-        if missing:
-            raise ValueError(
-                f"attention: expected one of {ATTENTIONS}, or an operator such as gequi_jax.functional.ChannelAttention; "
-                f"got {attention!r}, which has no {' and no '.join(missing)}."
-            )
-        try:
-            hash(attention)
-        except TypeError as error:
-            raise ValueError(
-                "attention: expected an operator that can be hashed, such as a frozen dataclass of tuples, since it is a "
-                f"static part of the layer; got {attention!r}."
-            ) from error
-        self.attention = attention
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            group=group,
+            strides=strides,
+            padding=padding,
+            kernel_dilation=kernel_dilation,
+            window_mask=window_mask,
+            use_bias=use_bias,
+            allow_inequivariant=allow_inequivariant,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=precision,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            rngs=rngs,
+        )
+        layers = {
+            "reduction_ratio": _reduction_ratio(self.in_features, reduction_ratio),
+            "hidden_features": _optional_positive_integer("hidden_features", hidden_features),
+        }
+        window = {
+            "kernel_size": check_positive_integer("attention_kernel_size", attention_kernel_size),
+            "kernel_dilation": check_positive_integer("attention_kernel_dilation", attention_kernel_dilation),
+        }
+        operator = _operator(attention, layers, window) if isinstance(attention, str) else attention
+        _check_operator(operator)
+        self.attention = operator
         self.residual = residual
-        self.block_size = block_size
-        params = self._attention_params(rngs.params(), options.get("kernel_init", nnx.initializers.lecun_normal()))
+        self.block_size = _optional_positive_integer("block_size", block_size)
+        params = self._attention_params(rngs.params(), kernel_init)
         self.attention_params = nnx.data(jax.tree.map(nnx.Param, params))
 
     def attention_maps(self, x: Array) -> functional.Maps:
@@ -79,7 +97,7 @@ class _AttentiveConv(_Conv):
 
     def _call(self, x: Array) -> Array:
         if not are_captured(self):
-            return self._attend(x)
+            return self._attend(x)[0]
         y, maps = self._attend(x, return_maps=True)
         self.sow(nnx.Intermediate, "attention", maps)
         return y
@@ -96,36 +114,24 @@ class _AttentiveConv(_Conv):
         channels = self.out_features if self.attention.attends_to == "responses" else None
         return _initial_params(key, attention=self.attention, channels=channels, **sizes)
 
-    def _function(self) -> Callable[..., Any]:
-        raise NotImplementedError
-
-    def _attend(self, x: Array, *, return_maps: bool = False):
+    def _attend(self, x: Array, *, return_maps: bool = False) -> tuple[Array, functional.Maps]:
         params = jax.tree.map(
             lambda param: param[...], self.attention_params, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable)
         )
         leaves, structure = jax.tree.flatten(params)
-        x, kernel, bias, *leaves = nnx.nn.dtypes.promote_dtype(
-            (x, self.kernel[...], None if self.bias is None else self.bias[...], *leaves), dtype=self.dtype
-        )
-        y = self._function()(
+        x, kernel, bias, *leaves = self._promoted(x, *leaves)
+        result = self._convolution(
             x,
             kernel,
             jax.tree.unflatten(structure, leaves),
-            group=self.group,
             attention=self.attention,
             residual=self.residual,
-            strides=self.strides,
-            padding=self.padding,
-            kernel_dilation=self.kernel_dilation,
-            window_mask=None if self.window_mask is None else self.window_mask((self.kernel_size,) * self.group.dim),
-            allow_inequivariant=self.allow_inequivariant,
             block_size=self.block_size,
             return_maps=return_maps,
-            precision=self.precision,
+            **self._options(),
         )
-        y, maps = y if return_maps else (y, ())
-        y = y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
-        return (y, maps) if return_maps else y
+        y, maps = result if return_maps else (result, ())
+        return with_bias(y, bias), maps
 
 
 class AttentiveLiftingConv(_AttentiveConv):
@@ -138,7 +144,7 @@ class AttentiveLiftingConv(_AttentiveConv):
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      kernel_size: the side of the kernel.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
       group: the group H.
       attention: an operator, or the name of one of the paper: "full" (alpha: channel, then spatial attention of the
         responses), "channel" (alpha_CH), "spatial" (alpha_SP), "input" (alpha_F: channel, then spatial attention of the
@@ -146,16 +152,27 @@ class AttentiveLiftingConv(_AttentiveConv):
       reduction_ratio: r of channel attention, with `in_features // r` hidden units; 2 by default, 1 for a single input
         channel.
       hidden_features: the hidden units themselves, in place of a ratio.
-      attention_kernel_size, attention_kernel_dilation: of the filter of spatial attention.
+      attention_kernel_size: the odd side of the filter of spatial attention.
+      attention_kernel_dilation: the step between neighbouring entries of that filter.
       residual: multiply by 1 - alpha (section 3.3); otherwise by alpha.
-      block_size: output channels worked on at once, as in `gequi_jax.functional.attentive_lifting_conv`.
+      block_size: output channels computed at once, as in `gequi_jax.functional.attentive_lifting_conv`.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
+      use_bias: adds one bias for each output channel.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
+      dtype: the type of the computation; inferred by default.
+      param_dtype: the type of the parameters.
+      precision: as in `jax.lax.conv_general_dilated`.
+      kernel_init: initialiser of the kernel, `[*window, in_features, out_features]`, and of the filters of attention.
+      bias_init: initialiser of the bias.
       rngs: the random streams.
-      **options: those of `LiftingConv`: strides, padding, kernel_dilation, window_mask, use_bias, allow_inequivariant,
-        dtype, param_dtype, precision, kernel_init (of the filters of attention too), bias_init.
 
     Raises:
-      ValueError: if sizes are not positive, the padding or strides break equivariance, the reduction ratio leaves no
-        hidden unit, or the attention has no such name.
+      ValueError: if a size is not positive, the kernel, the padding or the strides break equivariance, the reduction ratio leaves no
+        hidden unit, or the attention is unknown; when called, if the input does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 14 to 20.
 
@@ -167,11 +184,10 @@ class AttentiveLiftingConv(_AttentiveConv):
       (2, 9, 9, 4, 8)
     """
 
+    _convolution = staticmethod(functional.attentive_lifting_conv)
+
     def _poses(self) -> tuple[int, ...]:
         return ()
-
-    def _function(self) -> Callable[..., Any]:
-        return functional.attentive_lifting_conv
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
@@ -185,11 +201,38 @@ class AttentiveGroupConv(_AttentiveConv):
 
     Equivariant: L_g on the input becomes L_g on the output, for every operator that satisfies Theorem 1.
 
-    The arguments are those of `AttentiveLiftingConv`; the kernel is `[*window, group, in_features, out_features]`.
+    Args:
+      in_features: channels of the input.
+      out_features: channels of the output.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
+      group: the group H.
+      attention: an operator, or the name of one of the paper: "full" (alpha: channel, then spatial attention of the
+        responses), "channel" (alpha_CH), "spatial" (alpha_SP), "input" (alpha_F: channel, then spatial attention of the
+        input) or "rh" (alpha_RH: attention of the input over its poses).
+      reduction_ratio: r of channel attention, with `in_features // r` hidden units; 2 by default, 1 for a single input
+        channel.
+      hidden_features: the hidden units themselves, in place of a ratio.
+      attention_kernel_size: the odd side of the filter of spatial attention.
+      attention_kernel_dilation: the step between neighbouring entries of that filter.
+      residual: multiply by 1 - alpha (section 3.3); otherwise by alpha.
+      block_size: output channels computed at once, as in `gequi_jax.functional.attentive_group_conv`.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
+      use_bias: adds one bias for each output channel.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
+      dtype: the type of the computation; inferred by default.
+      param_dtype: the type of the parameters.
+      precision: as in `jax.lax.conv_general_dilated`.
+      kernel_init: initialiser of the kernel, `[*window, group, in_features, out_features]`, and of the filters of attention.
+      bias_init: initialiser of the bias.
+      rngs: the random streams.
 
     Raises:
-      ValueError: if sizes are not positive, the padding or strides break equivariance, the reduction ratio leaves no
-        hidden unit, or the attention has no such name.
+      ValueError: if a size is not positive, the kernel, the padding or the strides break equivariance, the reduction ratio leaves no
+        hidden unit, or the attention is unknown; when called, if the input does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 14 to 20.
 
@@ -203,11 +246,10 @@ class AttentiveGroupConv(_AttentiveConv):
       [(2, 1, 1, 8, 8, 4, 8), (2, 9, 9, 8, 8, 1, 8)]
     """
 
+    _convolution = staticmethod(functional.attentive_group_conv)
+
     def _poses(self) -> tuple[int, ...]:
         return (self.group.order,)
-
-    def _function(self) -> Callable[..., Any]:
-        return functional.attentive_group_conv
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
@@ -225,27 +267,43 @@ def _initial_params(key: Array, *, attention: Any, channels: int | None, **sizes
     return jax.vmap(lambda one_key: attention.init(one_key, **sizes))(jax.random.split(key, channels))
 
 
-def _operator(name: str, *, reduction_ratio, hidden_features, kernel_size, kernel_dilation):
-    layers = {"reduction_ratio": reduction_ratio, "hidden_features": hidden_features}
-    window = {"kernel_size": kernel_size, "kernel_dilation": kernel_dilation}
-    match name:
-        case "channel":
-            return functional.ChannelAttention(**layers)
-        case "spatial":
-            return functional.SpatialAttention(**window)
-        case "full":
-            channel, spatial = functional.ChannelAttention(**layers), functional.SpatialAttention(**window)
-        case "input":
-            channel, spatial = functional.InputChannelAttention(**layers), functional.InputSpatialAttention(**window)
-        case "rh":
-            return functional.InputPoseAttention()
-        case _:
-            raise ValueError(f"attention: expected one of {ATTENTIONS}, or an operator; got {name!r}.")
-    return functional.SeriesAttention((("channel", channel), ("spatial", spatial)))
+def _operator(name: str, layers: dict[str, Any], window: dict[str, Any]) -> Any:
+    """The operator of a name of the paper, with the sizes of its networks and of its filters."""
+    check_choice("attention", name, ATTENTIONS)
+    if name == "channel":
+        return operators.ChannelAttention(**layers)
+    if name == "spatial":
+        return operators.SpatialAttention(**window)
+    if name == "rh":
+        return operators.InputPoseAttention()
+    if name == "full":
+        channel, spatial = operators.ChannelAttention(**layers), operators.SpatialAttention(**window)
+    else:
+        channel, spatial = operators.InputChannelAttention(**layers), operators.InputSpatialAttention(**window)
+    return operators.SeriesAttention((("channel", channel), ("spatial", spatial)))
+
+
+def _check_operator(attention: Any) -> None:
+    missing = [name for name in ("attends_to", "init", "__call__") if not hasattr(attention, name)]
+    if missing:
+        raise ValueError(
+            f"attention: expected one of {', '.join(map(repr, ATTENTIONS))}, or an operator such as "
+            f"gequi_jax.nn.ChannelAttention; got {attention!r}, which has no {' and no '.join(missing)}."
+        )
+    try:
+        hash(attention)
+    except TypeError as error:
+        raise ValueError(
+            "attention: expected an operator that can be hashed, such as a frozen dataclass of tuples, since it is a "
+            f"static part of the layer; got {attention!r}."
+        ) from error
 
 
 def _reduction_ratio(in_features: int, reduction_ratio: int | None) -> int:
     if reduction_ratio is None:
         return min(2, in_features)
-    check_positive_integer("reduction_ratio", reduction_ratio)
-    return reduction_ratio
+    return check_positive_integer("reduction_ratio", reduction_ratio)
+
+
+def _optional_positive_integer(argument: str, value: int | None) -> int | None:
+    return None if value is None else check_positive_integer(argument, value)

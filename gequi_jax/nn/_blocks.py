@@ -1,4 +1,4 @@
-"""Blocks of attention and a pointwise network: the one of GSA-Nets, and one that is easier to train."""
+"""Blocks of attention and a pointwise network: the one of GSA-Nets, and a pre-norm variant that trains faster."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from gequi_jax._checks import check_group, check_non_negative_integer, check_positive_integer, check_rate
 from gequi_jax._typing import FeatureMap, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.nn._normalization import LayerNorm
+from gequi_jax.nn._dropout import Dropout
+from gequi_jax.nn._normalization import ChannelNorm, LayerNorm
 
 
 class GroupSelfAttentionBlock(nnx.Module):
@@ -18,26 +20,40 @@ class GroupSelfAttentionBlock(nnx.Module):
         y = W_s crop(x) + crop(dropout(a))
         out = y + LN(W_2 swish(LN(W_1 y)))
 
-    The shortcut W_s is the identity where the channels do not change. Equivariant: attention is, norms share their
-    statistics over the group, crops are alike on every side, and all else is pointwise.
+    The shortcut W_s is the identity where the number of channels stays the same. Equivariant, L_g on the input becomes L_g
+    on the output: attention is, norms share their statistics over the group, a crop removes as much on every side, and
+    all else is pointwise.
 
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      attention: the constructor of the attention layer, called with `in_features, out_features, group=, rngs=`.
+      attention: the constructor of the attention layer, called with `in_features, out_features, group=, dtype=,
+        param_dtype=, precision=, rngs=`.
       group: the group H.
       hidden_features: the width of W_1; half of `out_features` by default.
       crop: positions removed on every side after attention, as an unpadded convolution would.
       dropout_rate: dropout on the attention branch.
       epsilon: of the norms.
+      dtype: the type of the computation; inferred by default. Softmax and norms use float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the linear maps, as in `jax.lax.dot_general`.
       kernel_init: initialiser of W_s, W_1 and W_2.
-      rngs: the random streams.
+      rngs: the random streams; "dropout" is used in training.
 
     Raises:
-      ValueError: when called, if the crop leaves nothing of the map.
+      ValueError: if a size is not positive or the dropout rate not in [0, 1); when called, if nothing remains of the map
+        after the crop.
 
     Reference: Romero & Cordonnier (2021), Fig. F.1.
+
+    Example:
+      >>> import functools
+      >>> from gequi_jax.groups import cyclic_group
+      >>> from gequi_jax.nn import GroupSelfAttention
+      >>> attention = functools.partial(GroupSelfAttention, num_heads=2, window_size=3)
+      >>> block = GroupSelfAttentionBlock(8, 12, attention=attention, group=cyclic_group(4), crop=1, rngs=nnx.Rngs(0))
+      >>> block(jnp.ones((2, 6, 6, 4, 8))).shape
+      (2, 4, 4, 4, 12)
     """
 
     def __init__(
@@ -51,19 +67,27 @@ class GroupSelfAttentionBlock(nnx.Module):
         crop: int = 0,
         dropout_rate: float = 0.0,
         epsilon: float = 1e-5,
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         rngs: nnx.Rngs,
     ):
+        check_group(group)
+        in_features = check_positive_integer("in_features", in_features)
+        out_features = check_positive_integer("out_features", out_features)
         hidden = max(1, out_features // 2) if hidden_features is None else hidden_features
-        norm = {"group": group, "epsilon": epsilon, "param_dtype": param_dtype, "rngs": rngs}
-        linear = {"param_dtype": param_dtype, "kernel_init": kernel_init, "rngs": rngs}
+        hidden = check_positive_integer("hidden_features", hidden)
+        types = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        norm = {"group": group, "epsilon": epsilon, **types}
+        linear = {"precision": precision, "kernel_init": kernel_init, **types}
         self.group = group
-        self.crop = crop
+        self.crop = check_non_negative_integer("crop", crop)
+        self.dtype = dtype
         self.norm_in = LayerNorm(in_features, **norm)
-        self.attention = attention(in_features, out_features, group=group, rngs=rngs)
+        self.attention = attention(in_features, out_features, group=group, precision=precision, **types)
         self.norm_out = LayerNorm(out_features, **norm)
-        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
+        self.dropout = Dropout(check_rate("dropout_rate", dropout_rate), rngs=rngs)
         same = in_features == out_features
         self.shortcut = nnx.data(None) if same else nnx.Linear(in_features, out_features, **linear)
         self.expand = nnx.Linear(out_features, hidden, **linear)
@@ -73,6 +97,7 @@ class GroupSelfAttentionBlock(nnx.Module):
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `out_features` channels, less the crop on every side."""
+        x = x if self.dtype is None else x.astype(self.dtype)
         branch = self.attention(nnx.swish(self.norm_in(x)))
         branch = self.dropout(nnx.swish(self.norm_out(branch)))
         x, branch = (cropped(part, self.crop, dim=self.group.dim) for part in (x, branch))
@@ -81,20 +106,34 @@ class GroupSelfAttentionBlock(nnx.Module):
 
 
 class PreNormSelfAttentionBlock(nnx.Module):
-    """Attention and a pointwise network, each normalised before and added after.
+    """Attention and a pointwise network, each normalised at its input and added to it.
 
         y = crop(x + dropout(attention(LN(x))))
         out = y + W_2 swish(W_1 LN(y))
 
-    LN normalises the channels of every position and pose by themselves. Nothing stands between the input and the output
-    but sums, so that it trains in far fewer steps than `GroupSelfAttentionBlock`. Equivariant: attention is, crops are
-    alike on every side, and all else is pointwise.
+    LN normalises the channels of every position and pose by themselves. The path from the input to the output contains
+    only sums, so that the block trains in far fewer steps than `GroupSelfAttentionBlock`. Equivariant, L_g on the input
+    becomes L_g on the output: attention is, a crop removes as much on every side, and all else is pointwise.
 
-    The arguments are those of `GroupSelfAttentionBlock`, but that the channels do not change and `hidden_features` is
-    twice their number by default.
+    Args:
+      in_features: channels of the input.
+      out_features: channels of the output, equal to `in_features`.
+      attention: the constructor of the attention layer, called with `in_features, out_features, group=, dtype=,
+        param_dtype=, precision=, rngs=`.
+      group: the group H.
+      hidden_features: the width of W_1; twice `out_features` by default.
+      crop: positions removed on every side after attention, as an unpadded convolution would.
+      dropout_rate: dropout on the attention branch.
+      epsilon: of the norms.
+      dtype: the type of the computation; inferred by default. Softmax and norms use float32 or wider.
+      param_dtype: the type of the parameters.
+      precision: of the linear maps, as in `jax.lax.dot_general`.
+      kernel_init: initialiser of W_1 and W_2.
+      rngs: the random streams; "dropout" is used in training.
 
     Raises:
-      ValueError: if the channels change, and when called, if the crop leaves nothing of the map.
+      ValueError: if the number of channels changes, a size is not positive or the dropout rate not in [0, 1); when
+        called, if nothing remains of the map after the crop.
 
     Reference: departs from Romero & Cordonnier (2021), Fig. F.1, in the norms; the order is that of Xiong et al. (2020).
     """
@@ -110,29 +149,37 @@ class PreNormSelfAttentionBlock(nnx.Module):
         crop: int = 0,
         dropout_rate: float = 0.0,
         epsilon: float = 1e-5,
+        dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         rngs: nnx.Rngs,
     ):
+        check_group(group)
+        in_features = check_positive_integer("in_features", in_features)
+        out_features = check_positive_integer("out_features", out_features)
         if in_features != out_features:
             raise ValueError(
-                f"out_features: this block keeps its {in_features} channels; got {out_features}. "
-                "GroupSelfAttentionBlock can change them."
+                f"out_features: expected the {in_features} channels of the input; got {out_features}. Use "
+                "GroupSelfAttentionBlock to change their number."
             )
         hidden = 2 * out_features if hidden_features is None else hidden_features
-        norm = {"epsilon": epsilon, "use_fast_variance": False, "param_dtype": param_dtype, "rngs": rngs}
-        linear = {"param_dtype": param_dtype, "kernel_init": kernel_init, "rngs": rngs}
+        hidden = check_positive_integer("hidden_features", hidden)
+        types = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        linear = {"precision": precision, "kernel_init": kernel_init, **types}
         self.group = group
-        self.crop = crop
-        self.norm_attention = nnx.LayerNorm(in_features, **norm)
-        self.attention = attention(in_features, out_features, group=group, rngs=rngs)
-        self.dropout = nnx.Dropout(dropout_rate, rngs=rngs)
-        self.norm_expand = nnx.LayerNorm(out_features, **norm)
+        self.crop = check_non_negative_integer("crop", crop)
+        self.dtype = dtype
+        self.norm_attention = ChannelNorm(in_features, epsilon=epsilon, **types)
+        self.attention = attention(in_features, out_features, group=group, precision=precision, **types)
+        self.dropout = Dropout(check_rate("dropout_rate", dropout_rate), rngs=rngs)
+        self.norm_expand = ChannelNorm(out_features, epsilon=epsilon, **types)
         self.expand = nnx.Linear(out_features, hidden, **linear)
         self.project = nnx.Linear(hidden, out_features, **linear)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, features]` to the same, less the crop on every side."""
+        x = x if self.dtype is None else x.astype(self.dtype)
         y = cropped(x + self.dropout(self.attention(self.norm_attention(x))), self.crop, dim=self.group.dim)
         return y + self.project(nnx.swish(self.expand(self.norm_expand(y))))
 
@@ -141,7 +188,7 @@ def cropped(x: FeatureMap, crop: int, *, dim: int) -> OutFeatureMap:
     """A map without its outermost positions on every side.
 
     Raises:
-      ValueError: if nothing would be left.
+      ValueError: if nothing would remain.
     """
     spatial_shape = x.shape[1 : 1 + dim]
     if 2 * crop >= min(spatial_shape):

@@ -1,33 +1,34 @@
 """Lifting and group convolution layers."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from gequi_jax import functional
-from gequi_jax._checks import check_group, check_positive_integer
-from gequi_jax._typing import Bool, FeatureMap, Grid, OutFeatureMap
-from gequi_jax.functional._conv import resolve_padding
+from gequi_jax._checks import check_channels, check_group, check_positive_integer
+from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn._windows import as_given, check_kernel_shape, mask_of, static_mask
 
 
-class _Conv(nnx.Module):
-    """What the two convolutions share: their sizes, their parameters and the checks of both."""
+class ConvBase(nnx.Module):
+    """What all convolutions share: their sizes, their filters and the checks of both."""
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
-        kernel_size: int,
+        kernel_size: int | Sequence[int],
         *,
         group: FiniteGroup,
         strides: int = 1,
-        padding: str | int = "SAME",
+        padding: functional.Padding = "SAME",
         kernel_dilation: int = 1,
-        window_mask: Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]] | None = None,
+        window_mask: functional.WindowMask | None = None,
         use_bias: bool = True,
         allow_inequivariant: bool = False,
         dtype: jax.typing.DTypeLike | None = None,
@@ -37,66 +38,64 @@ class _Conv(nnx.Module):
         bias_init: nnx.Initializer = nnx.initializers.zeros_init(),
         rngs: nnx.Rngs,
     ):
-        for argument, value in (
-            ("in_features", in_features),
-            ("out_features", out_features),
-            ("kernel_size", kernel_size),
-            ("strides", strides),
-            ("kernel_dilation", kernel_dilation),
-        ):
-            check_positive_integer(argument, value)
         check_group(group)
-        # The padding rule can be checked before any input is seen, except for the residue of the strides.
-        resolve_padding(
-            (kernel_size * kernel_dilation,) * group.dim,
-            (kernel_size,) * group.dim,
-            strides=1,
-            padding=padding,
-            kernel_dilation=kernel_dilation,
-            allow_inequivariant=allow_inequivariant,
-        )
-        self.in_features = in_features
-        self.out_features = out_features
-        self.kernel_size = kernel_size
         self.group = group
-        self.strides = strides
-        self.padding = padding
-        self.kernel_dilation = kernel_dilation
-        self.window_mask = window_mask
+        self.in_features = check_positive_integer("in_features", in_features)
+        self.out_features = check_positive_integer("out_features", out_features)
+        self.kernel_shape = check_kernel_shape(kernel_size, group, allow_inequivariant=allow_inequivariant)
+        self.kernel_size = as_given(kernel_size, self.kernel_shape)
+        self.strides = check_positive_integer("strides", strides)
+        self.padding: functional.Padding = padding
+        self.kernel_dilation = check_positive_integer("kernel_dilation", kernel_dilation)
+        self.window_mask = static_mask(window_mask)
         self.allow_inequivariant = allow_inequivariant
         self.dtype = dtype
         self.precision = precision
-        shape = (*(kernel_size,) * group.dim, *self._poses(), in_features, out_features)
+        self._check_padding()
+        shape = (*self.kernel_shape, *self._poses(), self.in_features, self.out_features)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, param_dtype))
-        self.bias = nnx.Param(bias_init(rngs.params(), (out_features,), param_dtype)) if use_bias else nnx.data(None)
+        bias_shape = (self.out_features,)
+        self.bias = nnx.Param(bias_init(rngs.params(), bias_shape, param_dtype)) if use_bias else nnx.data(None)
 
     def _poses(self) -> tuple[int, ...]:
         raise NotImplementedError
 
-    def _convolve(self, function, x):
-        x, kernel, bias = nnx.nn.dtypes.promote_dtype(
-            (x, self.kernel[...], None if self.bias is None else self.bias[...]), dtype=self.dtype
-        )
-        if x.shape[-1] != self.in_features:
-            raise ValueError(
-                f"{type(self).__name__}: expected {self.in_features} input channels (in_features) on the last axis; "
-                f"got shape {x.shape}."
-            )
-        y = function(
-            x,
-            kernel,
-            group=self.group,
-            strides=self.strides,
+    def _check_padding(self) -> None:
+        """The rule of padding, before any input is seen; the strides depend on the size of the input."""
+        functional.resolve_padding(
+            tuple(side * self.kernel_dilation for side in self.kernel_shape),
+            self.kernel_shape,
+            strides=1,
             padding=self.padding,
             kernel_dilation=self.kernel_dilation,
-            window_mask=None if self.window_mask is None else self.window_mask((self.kernel_size,) * self.group.dim),
             allow_inequivariant=self.allow_inequivariant,
-            precision=self.precision,
         )
-        return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+
+    def _promoted(self, x: Array, *params: Array) -> tuple[Array, Array, Array | None, *tuple[Array, ...]]:
+        """The input, the kernel, the bias and other parameters in the type of the computation."""
+        check_channels(type(self).__name__, x, self.in_features)
+        bias = None if self.bias is None else self.bias[...]
+        return promote_dtype((x, self.kernel[...], bias, *params), dtype=self.dtype)
+
+    def _options(self) -> dict[str, Any]:
+        """The arguments of the function that convolves."""
+        return {
+            "group": self.group,
+            "strides": self.strides,
+            "padding": self.padding,
+            "kernel_dilation": self.kernel_dilation,
+            "window_mask": mask_of(self.window_mask),
+            "allow_inequivariant": self.allow_inequivariant,
+            "precision": self.precision,
+        }
 
 
-class LiftingConv(_Conv):
+def with_bias(y: Array, bias: Array | None) -> Array:
+    """A feature map plus a bias for each channel, where there is one."""
+    return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+class LiftingConv(ConvBase):
     """Convolution from images to feature maps on the group.
 
         [f * psi](x, h) = sum_c sum_y f_c(y) psi_c(h^-1 (y - x)) + bias
@@ -106,21 +105,25 @@ class LiftingConv(_Conv):
     Args:
       in_features: channels of the input.
       out_features: channels of the output.
-      kernel_size: the side of the kernel.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
       group: the group H.
-      strides, padding, kernel_dilation: as in `gequi_jax.functional.lifting_conv`.
-      window_mask: from a window shape to the offsets that take part, such as `gequi_jax.actions.round_window`, for groups
-        whose rotations do not map a square window to itself.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
       use_bias: adds one bias for each output channel.
-      allow_inequivariant: accept strides and padding that break the symmetry.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
       dtype: the type of the computation; inferred by default.
       param_dtype: the type of the parameters.
       precision: as in `jax.lax.conv_general_dilated`.
-      kernel_init, bias_init: initialisers; the kernel is `[*window, in_features, out_features]`.
+      kernel_init: initialiser of the kernel, `[*window, in_features, out_features]`.
+      bias_init: initialiser of the bias.
       rngs: the random streams.
 
     Raises:
-      ValueError: if sizes are not positive, or the padding or strides break equivariance.
+      ValueError: if a size is not positive, or the kernel, the padding or the strides break equivariance; when called, if the input
+        does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 9 to 13.
 
@@ -136,20 +139,39 @@ class LiftingConv(_Conv):
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
-        return self._convolve(functional.lifting_conv, x)
+        x, kernel, bias = self._promoted(x)
+        return with_bias(functional.lifting_conv(x, kernel, **self._options()), bias)
 
 
-class GroupConv(_Conv):
+class GroupConv(ConvBase):
     """Convolution from feature maps on the group to feature maps on the group.
 
         [f * psi](x, h) = sum_c sum_m sum_y f_c(y, m) psi_c(h^-1 (y - x), h^-1 m) + bias
 
     Equivariant: L_g on the input becomes L_g on the output. The bias is shared by all poses.
 
-    The arguments are those of `LiftingConv`; the kernel is `[*window, group, in_features, out_features]`.
+    Args:
+      in_features: channels of the input.
+      out_features: channels of the output.
+      kernel_size: the side of the kernel, or one side for each axis where the group does not exchange the axes.
+      group: the group H.
+      strides: the step between output positions, along every axis.
+      padding: zeros added on each side of every axis; "SAME" keeps the size, "VALID" adds none.
+      kernel_dilation: the step between neighbouring kernel entries.
+      window_mask: the offsets of the kernel that take part, all by default: a mask of the shape of the kernel, or a function
+        from that shape to a mask, such as `gequi_jax.actions.round_window` for groups that rotate by less than 90 degrees.
+      use_bias: adds one bias for each output channel.
+      allow_inequivariant: accept strides, padding and kernel shapes that break the symmetry.
+      dtype: the type of the computation; inferred by default.
+      param_dtype: the type of the parameters.
+      precision: as in `jax.lax.conv_general_dilated`.
+      kernel_init: initialiser of the kernel, `[*window, group, in_features, out_features]`.
+      bias_init: initialiser of the bias.
+      rngs: the random streams.
 
     Raises:
-      ValueError: if sizes are not positive, or the padding or strides break equivariance.
+      ValueError: if a size is not positive, or the kernel, the padding or the strides break equivariance; when called, if the input
+        does not fit the group or `in_features`.
 
     Reference: Romero et al. (2020), Eqs. 8 to 13.
 
@@ -165,4 +187,5 @@ class GroupConv(_Conv):
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
-        return self._convolve(functional.group_conv, x)
+        x, kernel, bias = self._promoted(x)
+        return with_bias(functional.group_conv(x, kernel, **self._options()), bias)

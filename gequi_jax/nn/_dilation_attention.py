@@ -8,12 +8,13 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._checks import check_positive_integer, check_window
+from gequi_jax._checks import check_choice, check_positive_integer, check_window
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.actions import window_offsets
-from gequi_jax.functional._dilation_attention import HAAR_WEIGHTS
+from gequi_jax.functional import HAAR_WEIGHTS
 from gequi_jax.groups import DyadicDilations
-from gequi_jax.nn._position_encoding import CoordinateMLP
+from gequi_jax.nn._heads import features_per_head
+from gequi_jax.nn._position_encoding import CoordinateMLP, float32_or_wider
 
 
 class _DilationSelfAttention(nnx.Module):
@@ -26,48 +27,39 @@ class _DilationSelfAttention(nnx.Module):
         *,
         dilations: DyadicDilations,
         num_heads: int,
-        qkv_features: int | None = None,
-        window_size: int = 3,
-        haar_weights: str = "in_softmax",
-        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
-        dtype: jax.typing.DTypeLike | None = None,
-        param_dtype: jax.typing.DTypeLike = jnp.float32,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        qkv_features: int | None,
+        window_size: int,
+        haar_weights: functional.HaarWeights,
+        position_encoding: Callable[..., nnx.Module],
+        dtype: jax.typing.DTypeLike | None,
+        param_dtype: jax.typing.DTypeLike,
+        precision: jax.lax.PrecisionLike,
+        kernel_init: nnx.Initializer,
         rngs: nnx.Rngs,
     ):
-        for argument, value in (("in_features", in_features), ("out_features", out_features), ("num_heads", num_heads)):
-            check_positive_integer(argument, value)
         if not isinstance(dilations, DyadicDilations):
             raise ValueError(
                 f"dilations: expected scales such as gequi_jax.groups.DyadicDilations(3); got {dilations!r}."
             )
-        check_window(window_size)
-        if haar_weights not in HAAR_WEIGHTS:
-            raise ValueError(f"haar_weights: expected one of {HAAR_WEIGHTS}; got {haar_weights!r}.")
-        if qkv_features is None:
-            if out_features % num_heads:
-                raise ValueError(
-                    f"num_heads: {num_heads} heads do not divide out_features={out_features}; choose a divisor, or give "
-                    "qkv_features, the features of each head."
-                )
-            qkv_features = out_features // num_heads
-        check_positive_integer("qkv_features", qkv_features)
-        self.in_features = in_features
-        self.out_features = out_features
+        check_choice("haar_weights", haar_weights, HAAR_WEIGHTS)
+        self.in_features = check_positive_integer("in_features", in_features)
+        self.out_features = check_positive_integer("out_features", out_features)
         self.dilations = dilations
-        self.num_heads = num_heads
-        self.qkv_features = qkv_features
-        self.window_size = window_size
+        self.num_heads = check_positive_integer("num_heads", num_heads)
+        self.head_features = features_per_head(qkv_features, self.out_features, self.num_heads)
+        self.qkv_features = self.num_heads * self.head_features
+        self.window_size = check_window(window_size)
         self.haar_weights = haar_weights
         self.param_dtype = param_dtype
-        linear = {"dtype": dtype, "param_dtype": param_dtype, "kernel_init": kernel_init, "rngs": rngs}
-        heads = (num_heads, qkv_features)
-        self.query = nnx.LinearGeneral(in_features, heads, **linear)
-        self.key = nnx.LinearGeneral(in_features, heads, **linear)
-        self.value = nnx.LinearGeneral(in_features, heads, **linear)
-        self.out = nnx.LinearGeneral(heads, out_features, axis=(-2, -1), **linear)
+        types = {"dtype": dtype, "param_dtype": param_dtype, "precision": precision, "rngs": rngs}
+        heads = (self.num_heads, self.head_features)
+        self.query = nnx.LinearGeneral(self.in_features, heads, kernel_init=kernel_init, **types)
+        self.key = nnx.LinearGeneral(self.in_features, heads, kernel_init=kernel_init, **types)
+        self.value = nnx.LinearGeneral(self.in_features, heads, kernel_init=kernel_init, **types)
+        self.out = nnx.LinearGeneral(heads, self.out_features, axis=(-2, -1), kernel_init=kernel_init, **types)
+        types["dtype"] = None if dtype is None else float32_or_wider(dtype)
         self.position_encoding = position_encoding(
-            self._position_features(), dim=dilations.dim, param_dtype=param_dtype, kernel_init=kernel_init, rngs=rngs
+            self._position_features(), dim=dilations.dim, kernel_init=kernel_init, **types
         )
 
     def _position_features(self) -> int:
@@ -108,17 +100,21 @@ class LiftingDilationSelfAttention(_DilationSelfAttention):
       out_features: channels of the output.
       dilations: the scales.
       num_heads: the number of heads.
-      qkv_features: the features d of each head; `out_features / num_heads` by default.
+      qkv_features: features of queries, keys and values in total over the heads, as in Flax, so that
+        d = qkv_features / num_heads; `out_features` by default.
       window_size: the odd side of the window, whose spacing is the scale.
-      haar_weights: "in_softmax", "printed" or "none".
-      position_encoding: the constructor of rho, called with `features, dim=, param_dtype=, kernel_init=, rngs=`.
-      dtype: the type of the computation; inferred by default.
+      haar_weights: "in_softmax", "printed" or "none", as in `gequi_jax.functional.lifting_dilation_attention`.
+      position_encoding: the constructor of rho, called with `features, dim=, dtype=, param_dtype=, precision=,
+        kernel_init=, rngs=`.
+      dtype: the type of the computation; inferred by default. The softmax and rho are float32 or wider.
       param_dtype: the type of the parameters.
+      precision: of the projections and of rho, as in `jax.lax.dot_general`.
       kernel_init: initialiser of the projections.
       rngs: the random streams.
 
     Raises:
-      ValueError: if sizes are not positive, heads do not divide the features, or the window is even.
+      ValueError: if sizes are not positive, `qkv_features` is not divisible by the number of heads, or the window is
+        even; when called, if the input does not fit the dilations or `in_features`.
 
     Reference: Romero & Cordonnier (2021), Eq. 20.
 
@@ -128,8 +124,41 @@ class LiftingDilationSelfAttention(_DilationSelfAttention):
       (2, 9, 9, 3, 8)
     """
 
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dilations: DyadicDilations,
+        num_heads: int,
+        qkv_features: int | None = None,
+        window_size: int = 3,
+        haar_weights: functional.HaarWeights = "in_softmax",
+        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            in_features,
+            out_features,
+            dilations=dilations,
+            num_heads=num_heads,
+            qkv_features=qkv_features,
+            window_size=window_size,
+            haar_weights=haar_weights,
+            position_encoding=position_encoding,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=precision,
+            kernel_init=kernel_init,
+            rngs=rngs,
+        )
+
     def _position_features(self) -> int:
-        return self.qkv_features
+        return self.head_features
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, scale, out_features]`."""
@@ -145,14 +174,29 @@ class GroupDilationSelfAttention(_DilationSelfAttention):
     Transforms under a dilation by a shift of scales, away from the borders and from the largest scale; see
     `gequi_jax.functional.group_dilation_attention`.
 
-    The arguments are those of `LiftingDilationSelfAttention`, and:
-
     Args:
-      scale_window: how many scales, from its own upwards, an output attends to.
-      scale_init: the initialiser of tau, `[scale_window, features]`.
+      in_features: channels of the input.
+      out_features: channels of the output.
+      dilations: the scales.
+      num_heads: the number of heads.
+      qkv_features: features of queries, keys and values in total over the heads, as in Flax, so that
+        d = qkv_features / num_heads; `out_features` by default.
+      window_size: the odd side of the window, whose spacing is the scale.
+      scale_window: the number of scales that an output attends to, its own and the next larger ones.
+      haar_weights: "in_softmax", "printed" or "none", as in `gequi_jax.functional.group_dilation_attention`.
+      position_encoding: the constructor of rho, called with `features, dim=, dtype=, param_dtype=, precision=,
+        kernel_init=, rngs=`.
+      dtype: the type of the computation; inferred by default. The softmax and rho are float32 or wider.
+      param_dtype: the type of the parameters.
+      precision: of the projections and of rho, as in `jax.lax.dot_general`.
+      kernel_init: initialiser of the projections.
+      scale_init: initialiser of tau, `[scale_window, features]`.
+      rngs: the random streams.
 
     Raises:
-      ValueError: as `LiftingDilationSelfAttention`, and if there are fewer scales than the window takes.
+      ValueError: if sizes are not positive, `qkv_features` is not divisible by the number of heads, the window is even,
+        or `scale_window` exceeds the number of scales; when called, if the input does not fit the dilations or
+        `in_features`.
 
     Reference: Romero & Cordonnier (2021), Eq. 21.
 
@@ -168,20 +212,43 @@ class GroupDilationSelfAttention(_DilationSelfAttention):
         out_features: int,
         *,
         dilations: DyadicDilations,
+        num_heads: int,
+        qkv_features: int | None = None,
+        window_size: int = 3,
         scale_window: int = 2,
+        haar_weights: functional.HaarWeights = "in_softmax",
+        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         scale_init: nnx.Initializer = nnx.initializers.normal(1.0),
         rngs: nnx.Rngs,
-        **options,
     ):
-        super().__init__(in_features, out_features, dilations=dilations, rngs=rngs, **options)
-        if not isinstance(scale_window, int) or not 1 <= scale_window <= dilations.num_scales:
+        super().__init__(
+            in_features,
+            out_features,
+            dilations=dilations,
+            num_heads=num_heads,
+            qkv_features=qkv_features,
+            window_size=window_size,
+            haar_weights=haar_weights,
+            position_encoding=position_encoding,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=precision,
+            kernel_init=kernel_init,
+            rngs=rngs,
+        )
+        scale_window = check_positive_integer("scale_window", scale_window)
+        if scale_window > dilations.num_scales:
             raise ValueError(f"scale_window: expected 1 to {dilations.num_scales} scales; got {scale_window!r}.")
-        features = self.qkv_features - self._position_features()
-        self.scale_encoding = nnx.Param(scale_init(rngs.params(), (scale_window, features), self.param_dtype))
+        features = self.head_features - self._position_features()
+        self.scale_encoding = nnx.Param(scale_init(rngs.params(), (scale_window, features), param_dtype))
 
     def _position_features(self) -> int:
         coordinates = self.dilations.dim
-        return self.qkv_features // (coordinates + 1) * coordinates
+        return self.head_features // (coordinates + 1) * coordinates
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, scale, in_features]` to `[batch, *spatial, scale, out_features]`."""

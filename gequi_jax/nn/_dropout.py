@@ -1,31 +1,82 @@
 """Dropout, and what it shares with batch statistics: variables that a call writes."""
 
+import jax
+import jax.numpy as jnp
 from flax import errors, nnx
 
 from gequi_jax._typing import Array
+from gequi_jax.nn._bernoulli import bernoulli
 
 
 class Dropout(nnx.Dropout):
-    """Sets a fraction of the entries to 0 in training, and scales the others to keep the expectation.
+    """Sets random entries to 0 in training and scales the others to keep the expectation.
 
-    As `nnx.Dropout`, and also inside a function under `jax.grad` whose model comes from `nnx.merge` without copies.
-    """
+        y = x m / (1 - rate),  m ~ Bernoulli(1 - rate) for each entry
 
-    def __call__(self, x: Array) -> Array:
-        """Maps any array to one of the same shape."""
-        if self.rngs is not None and self.rate > 0.0 and not self.deterministic:
-            make_writable(self.rngs, "count")
-        return super().__call__(x)
-
-
-def make_writable(module: nnx.Pytree, *names: str):
-    """Replaces variables that belong to an outer trace by copies that belong to this one.
-
-    `nnx.merge` keeps the variables of a state that it is given, and those of an outer trace must not be written. The
-    copies belong to the merged module, whose new state is what `nnx.split` then returns.
+    Equivariant in distribution: the entries of m are independent and identically distributed. Unlike `nnx.Dropout` it
+    also runs under `jax.grad` and other transformations in a module that `nnx.merge` built without copying its state.
+    The random numbers are those of `nnx.Dropout`; on a CPU they take a tenth of its time.
 
     Args:
-      module: a module of this trace.
+      rate: the probability that an entry is set to 0.
+      broadcast_dims: axes along which all entries share one draw.
+      deterministic: no dropout; `train()` and `eval()` of any module around this one set it.
+      rng_collection: the random stream that is used.
+      rngs: the random streams; None is enough where the rate is 0 or keys are given with each call.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> layer = Dropout(0.5, rngs=nnx.Rngs(0))
+      >>> layer.eval()
+      >>> layer(jnp.ones(3)).tolist()
+      [1.0, 1.0, 1.0]
+    """
+
+    def __call__(
+        self,
+        inputs: Array,
+        *,
+        deterministic: bool | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | jax.Array | None = None,
+    ) -> Array:
+        """Maps an array of any shape to one of the same shape; the arguments override those of the constructor."""
+        off = self.deterministic if deterministic is None else deterministic
+        stream = self.rngs if rngs is None else rngs
+        if rngs is None and self.rate > 0.0 and not off:
+            self._make_stream_writable()
+        has_explicit_sharding = any(jax.typeof(inputs).sharding.spec)  # which the mask must be given too
+        if off is None or off or stream is None or not 0.0 < self.rate < 1.0 or has_explicit_sharding:
+            return super().__call__(inputs, deterministic=deterministic, rngs=rngs)
+        stream = stream[self.rng_collection] if isinstance(stream, nnx.Rngs) else stream
+        key = stream() if isinstance(stream, nnx.RngStream) else stream
+        shape = list(inputs.shape)
+        for axis in self.broadcast_dims:
+            shape[axis] = 1
+        keep = 1.0 - self.rate
+        mask = jnp.broadcast_to(bernoulli(key, keep, tuple(shape)), inputs.shape)
+        return jax.lax.select(mask, inputs / keep, jnp.zeros_like(inputs))
+
+    def next_key(self) -> Array | None:
+        """A new random key, for operations that drop entries of their own; None where no entry is dropped."""
+        if self.rate == 0.0 or self.deterministic:
+            return None
+        self._make_stream_writable()
+        assert self.rngs is not None
+        return self.rngs()
+
+    def _make_stream_writable(self) -> None:
+        if self.rngs is not None:
+            make_writable(self.rngs, "count")
+
+
+def make_writable(module: nnx.Pytree, *names: str) -> None:
+    """Replaces variables that belong to an outer trace by copies that belong to the current one.
+
+    `nnx.merge` keeps the variables of the state that it is given, and a transformed function must not write variables of
+    an outer trace. The copies belong to the merged module; `nnx.split` returns their new values.
+
+    Args:
+      module: a module of the current trace.
       *names: its attributes that hold variables.
     """
     for name in names:

@@ -8,12 +8,12 @@ Example:
 
 from gequi_jax.testing._attention import assert_attention_equivariant as assert_attention_equivariant
 from gequi_jax.testing._attention import attention_errors as attention_errors
-from gequi_jax.testing._audit import AuditReport as AuditReport
-from gequi_jax.testing._audit import AuditRow as AuditRow
 from gequi_jax.testing._audit import audit as audit
 from gequi_jax.testing._equivariance import assert_equivariant as assert_equivariant
 from gequi_jax.testing._equivariance import assert_invariant as assert_invariant
 from gequi_jax.testing._equivariance import equivariance_errors as equivariance_errors
+from gequi_jax.testing._report import AuditReport as AuditReport
+from gequi_jax.testing._report import AuditRow as AuditRow
 from gequi_jax.testing._resampling import (
     assert_equivariant_but_for_resampling as assert_equivariant_but_for_resampling,
 )

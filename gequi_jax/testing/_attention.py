@@ -1,4 +1,4 @@
-"""Theorem 1 as a check: whether the maps of an attention operator move as the group does."""
+"""Theorem 1 as a check: whether the maps of an attention operator transform as their signal does."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_elements
+from gequi_jax.actions import act_on_grid, act_on_poses, grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._equivariance import relative_error
+from gequi_jax.testing._spaces import ACTIONS, InputSpace, check_input_space
 from gequi_jax.testing._tolerances import tolerance
 
 
@@ -17,7 +18,7 @@ def attention_errors(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "feature_map",
+    input: InputSpace = "feature_map",
     pose_axes: Sequence[int],
     elements: Sequence[int] | None = None,
 ) -> Float[np.ndarray, " elements"]:
@@ -34,8 +35,8 @@ def attention_errors(
       x: one batch of inputs.
       group: the group H.
       input: how the group acts on the input, "feature_map" or "grid".
-      pose_axes: the axes of the maps that hold poses of H. An axis of size 1 does not move.
-      elements: the indices of the elements to try; those that map the grid to itself by default.
+      pose_axes: the axes of the maps that hold poses of H. An axis of size 1 does not change.
+      elements: the indices of the elements to test; those that map the grid to itself by default.
 
     Returns:
       For each element the largest relative error of all maps, in Euclidean norms.
@@ -49,15 +50,13 @@ def attention_errors(
       >>> attention_errors(jnp.tanh, x, group=cyclic_group(4), pose_axes=(-2,)).tolist()
       [0.0, 0.0, 0.0, 0.0]
     """
-    act = {"grid": act_on_grid, "feature_map": act_on_feature_map}
-    if input not in act:
-        raise ValueError(f"input: expected one of {tuple(act)}; got {input!r}.")
-    tried = grid_preserving_elements(group) if elements is None else list(elements)
-    before = _listed(maps(x))
+    check_input_space(input)
+    tested = grid_preserving_elements(group) if elements is None else list(elements)
+    before = _as_list(maps(x))
     errors = []
-    for element in tried:
-        after = _listed(maps(act[input](element, x, group=group)))
-        expected = [_moved(element, one_map, group, pose_axes) for one_map in before]
+    for element in tested:
+        after = _as_list(maps(ACTIONS[input](element, x, group=group)))
+        expected = [_transformed(element, one_map, group, pose_axes) for one_map in before]
         errors.append(max(relative_error(got, wanted) for got, wanted in zip(after, expected, strict=True)))
     return np.asarray(errors)
 
@@ -67,7 +66,7 @@ def assert_attention_equivariant(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "feature_map",
+    input: InputSpace = "feature_map",
     pose_axes: Sequence[int],
     elements: Sequence[int] | None = None,
     rtol: float | None = None,
@@ -75,32 +74,37 @@ def assert_attention_equivariant(
     """Asserts that an attention operator satisfies Theorem 1, see `attention_errors`.
 
     Args:
-      maps, x, group, input, pose_axes, elements: as for `attention_errors`.
+      maps: from one input to a map, or to several: arrays `[batch, *spatial, ...]` with axes of size 1 where they do not
+        vary, such as the method `attention_maps` of a layer.
+      x: one batch of inputs.
+      group: the group H.
+      input: how the group acts on the input, "feature_map" or "grid".
+      pose_axes: the axes of the maps that hold poses of H. An axis of size 1 does not change.
+      elements: the indices of the elements to test; those that map the grid to itself by default.
       rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
 
     Raises:
       AssertionError: if an element exceeds the tolerance; the message names the worst element and its error.
     """
-    tried = grid_preserving_elements(group) if elements is None else list(elements)
+    tested = grid_preserving_elements(group) if elements is None else list(elements)
     limit = tolerance(jnp.result_type(x)) if rtol is None else rtol
-    errors = attention_errors(maps, x, group=group, input=input, pose_axes=pose_axes, elements=tried)
+    errors = attention_errors(maps, x, group=group, input=input, pose_axes=pose_axes, elements=tested)
     # A comparison that NaN fails.
     if not (errors <= limit).all():
         worst = int(np.nan_to_num(errors, nan=np.inf).argmax())
         raise AssertionError(
-            f"the attention operator does not satisfy Theorem 1 for {group.name}: under element {tried[worst]} its maps "
+            f"the attention operator does not satisfy Theorem 1 for {group.name}: under element {tested[worst]} its maps "
             f"have relative error {errors[worst]:.2e}, above the tolerance {limit:.0e}. A map may depend on poses h and "
-            "m through h^-1 m only, on positions through filters that the group moves, and on statistics that it keeps."
+            "m through h^-1 m only, on positions through filters that the group transforms, and on invariant statistics."
         )
 
 
-def _listed(maps: Array | Sequence[Array]) -> list[Array]:
-    return list(maps) if isinstance(maps, tuple | list) else [maps]
+def _as_list(maps: Array | Sequence[Array]) -> list[Array]:
+    return list(maps) if isinstance(maps, tuple | list) else [jnp.asarray(maps)]
 
 
-def _moved(element: int, one_map: Array, group: FiniteGroup, pose_axes: Sequence[int]) -> Array:
-    """L_g of a map: its positions move and every axis of poses is permuted."""
-    source = group.cayley_table[group.inverses[element]]
+def _transformed(element: int, one_map: Array, group: FiniteGroup, pose_axes: Sequence[int]) -> Array:
+    """L_g of a map: its grid is transformed and every axis of poses is permuted."""
     for axis in pose_axes:
         if one_map.shape[axis] not in (1, group.order):
             raise ValueError(
@@ -108,8 +112,8 @@ def _moved(element: int, one_map: Array, group: FiniteGroup, pose_axes: Sequence
                 f"shape {one_map.shape} has {one_map.shape[axis]}."
             )
         if one_map.shape[axis] == group.order:
-            one_map = jnp.take(one_map, source, axis=axis)
+            one_map = jnp.asarray(act_on_poses(element, one_map, group=group, axis=axis))
     spatial_shape = one_map.shape[1 : 1 + group.dim]
     merged = one_map.reshape(one_map.shape[0], *spatial_shape, -1)
-    moved = act_on_grid(element, merged, group=group)
+    moved = jnp.asarray(act_on_grid(element, merged, group=group))
     return moved.reshape(*moved.shape[:-1], *one_map.shape[1 + group.dim :])

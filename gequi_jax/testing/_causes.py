@@ -1,4 +1,4 @@
-"""What is likely to be wrong with a layer that loses equivariance, read off its attributes and shapes."""
+"""The likely cause of a loss of equivariance in a layer, inferred from its attributes and shapes."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from flax import nnx
 from gequi_jax.groups import FiniteGroup
 
 GENERIC = (
-    "it treats positions or poses differently; look for absolute positions, a crop or a pad that is not alike on every "
-    "side, or a fixed index into the group axis."
+    "it treats positions or poses differently; check for absolute positions, a crop or a pad that is not the same on "
+    "every side, or a fixed index into the group axis."
 )
 
 
@@ -37,7 +37,7 @@ def resampling_cause(before: tuple[int, ...], after: tuple[int, ...], group: Fin
             )
         if new < old and (old - new) % 2:
             return (
-                f"a map of side {old} became one of side {new}: a crop of {old - new} cannot be alike on both sides, "
+                f"a map of side {old} became one of side {new}: a crop of {old - new} cannot be the same on both sides, "
                 "nor a stride symmetric."
             )
     return GENERIC
@@ -56,14 +56,14 @@ def _stride_cause(module: nnx.Module, spatial_shape: tuple[int, ...]) -> str | N
     if side is None or not spatial_shape:
         return None
     if padding == "SAME" and side % 2 == 0:
-        return f"'SAME' pads an even window of {side} on one side more than on the other; use an odd window."
+        return f"'SAME' pads an even window of {side} by one more on one side than on the other; use an odd window."
     if stride > 1:
         return (
             f"a stride of {stride} on a map of shape {tuple(spatial_shape)} samples positions that are not symmetric about "
             "its centre; use stride 1 and pool, or another size."
         )
     if isinstance(padding, (tuple, list)) and any(len(set(np.ravel(pair).tolist())) > 1 for pair in padding):
-        return f"its padding {padding} is not alike on both sides."
+        return f"its padding {padding} is not the same on both sides."
     return None
 
 

@@ -8,15 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from gequi_jax.actions import act_on_feature_map, act_on_grid, grid_preserving_elements
+from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._spaces import ACTIONS, InputSpace, OutputSpace, check_spaces
 from gequi_jax.testing._tolerances import tolerance
-
-ACTIONS = {
-    "grid": act_on_grid,
-    "feature_map": act_on_feature_map,
-    "invariant": lambda element, y, *, group: y,
-}
 
 
 def equivariance_errors(
@@ -24,8 +19,8 @@ def equivariance_errors(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "grid",
-    output: str = "feature_map",
+    input: InputSpace = "grid",
+    output: OutputSpace = "feature_map",
     elements: Sequence[int] | None = None,
 ) -> Float[np.ndarray, " elements"]:
     """How far a function is from commuting with each element of a group.
@@ -33,7 +28,7 @@ def equivariance_errors(
         error(g) = |fn(L_g x) - L_g fn(x)| / |L_g fn(x)|,  Euclidean norms over all entries
 
     An element that does not map the grid to itself is applied by interpolation, whose own error is then part of the
-    result: use smooth images that vanish near the border, and compare functions rather than expect 0.
+    result: use smooth images that vanish near the border, and compare functions with each other instead of with 0.
 
     Args:
       fn: the function under test, deterministic: a layer or a model in `eval()` mode.
@@ -42,7 +37,7 @@ def equivariance_errors(
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
         `[batch, *spatial, group, channels]`.
       output: how it acts on the output: the same two, or "invariant" for an output that must not change.
-      elements: the indices of the elements to try; all by default.
+      elements: the indices of the elements to test; all by default.
 
     Returns:
       One relative error for each element: NaN where the output is not finite, infinity where L_g fn(x) alone is 0.
@@ -57,12 +52,12 @@ def equivariance_errors(
       [0.0, 0.0, 0.0, 0.0]
     """
     check_spaces(input, output)
-    # Moved by NumPy: a program for each element would compile for much longer than it runs.
-    x, y = np.asarray(x), np.asarray(fn(x))
+    # Transformed by NumPy: a program for each element would compile for much longer than it runs.
+    image, y = np.asarray(x), np.asarray(fn(x))
     errors = []
     for element in range(group.order) if elements is None else elements:
         expected = ACTIONS[output](element, y, group=group)
-        got = fn(jnp.asarray(ACTIONS[input](element, x, group=group)))
+        got = fn(jnp.asarray(ACTIONS[input](element, image, group=group)))
         if jnp.shape(got) != jnp.shape(expected):
             raise ValueError(
                 f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it "
@@ -77,34 +72,40 @@ def assert_equivariant(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "grid",
-    output: str = "feature_map",
+    input: InputSpace = "grid",
+    output: OutputSpace = "feature_map",
     elements: Sequence[int] | None = None,
     rtol: float | None = None,
 ):
     """Asserts that a function commutes with the group: fn(L_g x) = L_g fn(x).
 
     Args:
-      fn, x, group, input, output: as for `equivariance_errors`.
-      elements: the elements to try; by default those that map the grid to itself, for which equivariance is exact.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode.
+      x: one batch of inputs.
+      group: the group.
+      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
+        `[batch, *spatial, group, channels]`.
+      output: how it acts on the output: the same two, or "invariant" for an output that must not change.
+      elements: the indices of the elements to test; by default those that map the grid to itself, for which equivariance
+        is exact.
       rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
 
     Raises:
       AssertionError: if an element exceeds the tolerance; the message names the worst element, its error and the
         tolerance.
-      ValueError: as for `equivariance_errors`.
+      ValueError: if the names or shapes do not fit the group, or the output has another shape for a transformed input.
     """
-    tried = grid_preserving_elements(group) if elements is None else list(elements)
+    tested = grid_preserving_elements(group) if elements is None else list(elements)
     limit = tolerance(jnp.result_type(x)) if rtol is None else rtol
-    errors = equivariance_errors(fn, x, group=group, input=input, output=output, elements=tried)
+    errors = equivariance_errors(fn, x, group=group, input=input, output=output, elements=tested)
     chex.assert_tree_all_finite(errors)
     worst = int(errors.argmax())
     if errors[worst] > limit:
         failing = int((errors > limit).sum())
         raise AssertionError(
-            f"not equivariant to {group.name}: element {tried[worst]} has relative error {errors[worst]:.2e}, above the "
-            f"tolerance {limit:.0e}; {failing} of the {len(tried)} elements tried fail ({input} -> {output}).\n"
-            f"matrix of element {tried[worst]}:\n{group.matrices[tried[worst]]}"
+            f"not equivariant to {group.name}: element {tested[worst]} has relative error {errors[worst]:.2e}, above the "
+            f"tolerance {limit:.0e}; {failing} of the {len(tested)} elements tested fail ({input} -> {output}).\n"
+            f"matrix of element {tested[worst]}:\n{group.matrices[tested[worst]]}"
         )
 
 
@@ -113,26 +114,28 @@ def assert_invariant(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "grid",
+    input: InputSpace = "grid",
     elements: Sequence[int] | None = None,
     rtol: float | None = None,
 ):
     """Asserts that the group does not change the output of a function: fn(L_g x) = fn(x).
 
-    Arguments and errors are those of `assert_equivariant`; the output may have any shape.
-    """
-    assert_equivariant(fn, x, group=group, input=input, output="invariant", elements=elements, rtol=rtol)
-
-
-def check_spaces(input: str, output: str):
-    """Checks the names of the spaces that a function maps between.
+    Args:
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. Its output may have any shape.
+      x: one batch of inputs.
+      group: the group.
+      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
+        `[batch, *spatial, group, channels]`.
+      elements: the indices of the elements to test; by default those that map the grid to itself, for which invariance is
+        exact.
+      rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
 
     Raises:
-      ValueError: if one of them is none.
+      AssertionError: if an element exceeds the tolerance; the message names the worst element, its error and the
+        tolerance.
+      ValueError: if the name or the shape of the input does not fit the group.
     """
-    for argument, name, legal in (("input", input, ("grid", "feature_map")), ("output", output, tuple(ACTIONS))):
-        if name not in legal:
-            raise ValueError(f"{argument}: expected one of {legal}; got {name!r}.")
+    assert_equivariant(fn, x, group=group, input=input, output="invariant", elements=elements, rtol=rtol)
 
 
 def relative_error(got: ArrayLike, expected: ArrayLike) -> float:

@@ -1,12 +1,12 @@
-"""The ways in which an array inside a network may transform, and which of them fits it best."""
+"""The ways in which an array inside a network may transform, and the one that fits it best."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from gequi_jax.actions import act_on_feature_map, act_on_grid
+from gequi_jax.actions import act_on_feature_map, act_on_grid, act_on_poses
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._equivariance import relative_error
 
@@ -21,21 +21,21 @@ class Interpretation:
     """
 
     fits: Callable[[tuple[int, ...], FiniteGroup], bool]
-    act: Callable[[int, jax.Array, FiniteGroup], jax.Array]
+    act: Callable[[int, Any, FiniteGroup], Any]
 
 
-def _act_on_feature_map(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+def _act_on_feature_map(element: int, y: Any, group: FiniteGroup) -> Any:
     flat = y.reshape(*y.shape[: 2 + group.dim], -1)
     moved = act_on_feature_map(element, flat, group=group)
     return moved.reshape(*moved.shape[:-1], *y.shape[2 + group.dim :])
 
 
-def _act_on_merged(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+def _act_on_merged(element: int, y: Any, group: FiniteGroup) -> Any:
     moved = act_on_feature_map(element, y.reshape(*y.shape[:-1], group.order, -1), group=group)
     return moved.reshape(*moved.shape[:-2], -1)
 
 
-def _act_on_grid(element: int, y: jax.Array, group: FiniteGroup) -> jax.Array:
+def _act_on_grid(element: int, y: Any, group: FiniteGroup) -> Any:
     moved = act_on_grid(element, y.reshape(*y.shape[: 1 + group.dim], -1), group=group)
     return moved.reshape(*moved.shape[:-1], *y.shape[1 + group.dim :])
 
@@ -55,7 +55,7 @@ INTERPRETATIONS: Mapping[str, Interpretation] = {
     # [batch, group, ...]
     "poses": Interpretation(
         lambda shape, group: len(shape) >= 2 and shape[1] == group.order,
-        lambda element, y, group: jnp.take(y, group.cayley_table[group.inverses[element]], axis=1),
+        lambda element, y, group: act_on_poses(element, y, group=group, axis=1),
     ),
     "invariant": Interpretation(lambda shape, group: True, lambda element, y, group: y),
 }

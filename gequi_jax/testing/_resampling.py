@@ -1,10 +1,10 @@
-"""Equivariance to elements that map no grid to itself: how much of an error is the interpolation of images alone.
+"""Equivariance to elements that map no grid to itself: how much of an error the interpolation of images explains.
 
 The tolerance is derived, not chosen. Multilinear interpolation of a smooth f at a point p errs by
 
     I f(p) - f(p) = 1/2 sum_d s_d (1 - s_d) d^2 f / dx_d^2 (p) + higher orders,
 
-where s_d is the fractional part of p along axis d, and central differences know the second derivatives. Both sides of
+where s_d is the fractional part of p along axis d, and central differences give the second derivatives. Both sides of
 fn(L_g x) = L_g fn(x) are interpolated, the left one in front of fn, which carries the error through.
 """
 
@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from gequi_jax.actions import grid_preserving_elements, window_offsets
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.testing._equivariance import ACTIONS, check_spaces
+from gequi_jax.testing._spaces import ACTIONS, InputSpace, OutputSpace, check_spaces
 from gequi_jax.testing._tolerances import tolerance
 
 # Fourth over second differences of the roughest images that are smooth: about 9 pixels to a wave.
@@ -28,8 +28,8 @@ def resampling_errors(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "grid",
-    output: str = "feature_map",
+    input: InputSpace = "grid",
+    output: OutputSpace = "feature_map",
     elements: Sequence[int] | None = None,
     margin: int | None = None,
 ) -> tuple[Float[np.ndarray, " elements"], Float[np.ndarray, " elements"]]:
@@ -48,7 +48,7 @@ def resampling_errors(
       group: the group H.
       input: how the group acts on the input, "grid" or "feature_map".
       output: how it acts on the output: the same two, or "invariant".
-      elements: the indices of the elements to try; by default those that do not map the grid to itself.
+      elements: the indices of the elements to test; by default those that do not map the grid to itself.
       margin: positions that lie, or come from, less than this far from the border are not compared; half of the window
         of fn at least, a quarter of the smallest side by default.
 
@@ -71,7 +71,7 @@ def resampling_errors(
     _check_smooth(x, group.dim)
     y = fn(x)
     pairs = []
-    for element in _tried(group, elements):
+    for element in _tested(group, elements):
         moved, error = _resampled(element, x, group, input)
         got = fn(moved)
         carried = fn(moved + error) - got
@@ -93,8 +93,8 @@ def assert_equivariant_but_for_resampling(
     x: Array,
     *,
     group: FiniteGroup,
-    input: str = "grid",
-    output: str = "feature_map",
+    input: InputSpace = "grid",
+    output: OutputSpace = "feature_map",
     elements: Sequence[int] | None = None,
     margin: int | None = None,
     factor: float = 2.0,
@@ -105,15 +105,23 @@ def assert_equivariant_but_for_resampling(
     approximation to finer rotations, on top of that of the images, and passes only where it is the better one.
 
     Args:
-      fn, x, group, input, output, elements, margin: as for `resampling_errors`.
-      factor: how often the explained error may be exceeded; it stands for the higher orders.
+      fn: the function under test, deterministic.
+      x: smooth images or feature maps, such as sums of waves no shorter than 9 pixels.
+      group: the group H.
+      input: how the group acts on the input, "grid" or "feature_map".
+      output: how it acts on the output: the same two, or "invariant".
+      elements: the indices of the elements to test; by default those that do not map the grid to itself.
+      margin: positions that lie, or come from, less than this far from the border are not compared; half of the window
+        of fn at least, a quarter of the smallest side by default.
+      factor: the largest ratio of measured to explained error that is allowed; it accounts for the higher orders.
 
     Raises:
-      AssertionError: if an element exceeds factor times the explained error by more than rounding.
-      ValueError: as for `resampling_errors`.
+      AssertionError: if an element exceeds factor times the explained error by more than round-off.
+      ValueError: if the images are too rough for their second differences to be derivatives, names are unknown, or no
+        position is left to compare.
     """
-    tried = _tried(group, elements)
-    options = {"group": group, "input": input, "output": output, "elements": tried, "margin": margin}
+    tested = _tested(group, elements)
+    options = {"group": group, "input": input, "output": output, "elements": tested, "margin": margin}
     measured, explained = resampling_errors(fn, x, **options)
     limits = factor * explained + tolerance(jnp.result_type(x))
     # A comparison that NaN fails.
@@ -121,13 +129,13 @@ def assert_equivariant_but_for_resampling(
     if failing.size:
         worst = failing[np.nan_to_num(measured[failing] / limits[failing], nan=np.inf).argmax()]
         raise AssertionError(
-            f"not equivariant to {group.name}: element {tried[worst]} has relative error {measured[worst]:.2e}, of which "
-            f"the interpolation of images explains {explained[worst]:.2e}; {failing.size} of the {len(tried)} elements "
-            f"tried fail ({input} -> {output})."
+            f"not equivariant to {group.name}: element {tested[worst]} has relative error {measured[worst]:.2e}, of which "
+            f"the interpolation of images explains {explained[worst]:.2e}; {failing.size} of the {len(tested)} elements "
+            f"tested fail ({input} -> {output})."
         )
 
 
-def _tried(group: FiniteGroup, elements: Sequence[int] | None) -> list[int]:
+def _tested(group: FiniteGroup, elements: Sequence[int] | None) -> list[int]:
     if elements is not None:
         return list(elements)
     exact = grid_preserving_elements(group)
@@ -135,7 +143,7 @@ def _tried(group: FiniteGroup, elements: Sequence[int] | None) -> list[int]:
 
 
 def _resampled(element: int, f: Array, group: FiniteGroup, kind: str) -> tuple[Array, Array]:
-    """L_g f by interpolation, and the leading order of the error of it."""
+    """L_g f by interpolation, and the leading order of its error."""
     moved = ACTIONS[kind](element, f, group=group)
     if element in grid_preserving_elements(group):
         return moved, jnp.zeros_like(moved)

@@ -1,4 +1,4 @@
-"""The weights under which a network is audited: a copy, scaled, equal parameters made to differ, norms with statistics."""
+"""The weights under which a network is audited: a scaled copy, with constant parameters perturbed."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,10 @@ def prepared(
     Args:
       model: the model; it is not changed.
       x: the input, of which batch norms take their statistics.
-      weight_scale, perturb, dtype: as for `audit`.
+      weight_scale: a factor on all parameters.
+      perturb: the size of the noise on parameters and statistics whose entries are all equal, relative to their size, or
+        absolute where they are 0; 0 adds none.
+      dtype: the floating type of parameters and input; None leaves them.
     """
     copy = nnx.clone(model)
     copy.eval()
@@ -40,26 +43,26 @@ def prepared(
 
 
 def _has_no_statistics(norm: nnx.BatchNorm) -> bool:
-    """Whether a batch norm never saw a batch: its means are still 0 and its variances 1."""
+    """Whether a batch norm still has its initial statistics: means of 0 and variances of 1."""
     return not np.any(norm.mean[...]) and bool(np.all(np.asarray(norm.var[...]) == 1))
 
 
 def _take_statistics(model: nnx.Module, norms: list[nnx.BatchNorm], x: Array):
-    """Gives batch norms the statistics of one batch, so that what they put out has the size that training gives it."""
+    """Gives batch norms the statistics of one batch, so that their outputs have the size that they have after training."""
     before = [(norm.momentum, norm.mean[...], norm.var[...]) for norm in norms]
     for norm in norms:
         norm.use_running_average, norm.momentum = False, 0.0
     model(x)
     for norm, (momentum, mean, var) in zip(norms, before, strict=True):
         norm.use_running_average, norm.momentum = True, momentum
-        # A channel that does not vary would be divided by its rounding.
+        # A channel that does not vary would be divided by its round-off.
         varies = norm.var[...] > CONSTANT * jnp.square(norm.mean[...])
         norm.mean[...] = jnp.where(varies, norm.mean[...], mean)
         norm.var[...] = jnp.where(varies, norm.var[...], var)
 
 
 def cast(array: Array, dtype: jax.typing.DTypeLike | None) -> Array:
-    """The array in another floating type, itself where there is none to change to."""
+    """The array in another floating type; unchanged if it is not floating or no type is given."""
     return array if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating) else array.astype(dtype)
 
 

@@ -8,6 +8,7 @@ import pytest
 from gequi_jax.actions import (
     act_on_feature_map,
     act_on_grid,
+    act_on_poses,
     grid_preserving_elements,
     relative_positions,
     round_window,
@@ -33,6 +34,22 @@ def test_actions_agree_with_loops(group, size, key):
         np.testing.assert_array_equal(moved, reference.act_on_grid(group.matrices[element], image, shape))
         moved = act_on_feature_map(element, jnp.asarray(feature_map)[None], group=group)[0]
         np.testing.assert_array_equal(moved, reference.act_on_feature_map(group, element, feature_map))
+
+
+@pytest.mark.parametrize("group", [dihedral_group(4), families.SHUFFLED_SQUARE], ids=families.name)
+def test_poses_are_those_of_a_feature_map_without_positions(group, key):
+    poses = np.asarray(jax.random.normal(key, (3, group.order, 2)))
+    for element in range(group.order):
+        moved = act_on_poses(element, poses, group=group, axis=1)
+        for h in range(group.order):
+            np.testing.assert_array_equal(moved[:, group.cayley_table[element, h]], poses[:, h])
+        expected = act_on_feature_map(element, poses[:, None, None], group=group)[:, 0, 0]
+        np.testing.assert_array_equal(moved, expected)
+        np.testing.assert_array_equal(act_on_poses(element, jnp.asarray(poses), group=group, axis=-2), moved)
+    with pytest.raises(ValueError, match="axis: expected an axis of size 8"):
+        act_on_poses(1, poses, group=group, axis=0)
+    with pytest.raises(ValueError, match="element: expected an index"):
+        act_on_poses(8, poses, group=group, axis=1)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from gequi_jax import groups, models
 class TinyNetwork(nnx.Module):
     """A linear map behind batch normalisation and dropout: it has every kind of state that a network has."""
 
-    def __init__(self, *, rngs: nnx.Rngs, features: int = 8):
+    def __init__(self, *, rngs: nnx.Rngs, features: int = 8, dtype=None):
         if features < 1:
             raise ValueError(f"features must be positive, got {features}")
-        self.hidden = nnx.Linear(64, features, rngs=rngs)
-        self.norm = nnx.BatchNorm(features, rngs=rngs)
+        self.hidden = nnx.Linear(64, features, dtype=dtype, rngs=rngs)
+        self.norm = nnx.BatchNorm(features, dtype=dtype, rngs=rngs)
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
-        self.output = nnx.Linear(features, 10, rngs=rngs)
+        self.output = nnx.Linear(features, 10, dtype=dtype, rngs=rngs)
 
     def __call__(self, images: jax.Array) -> jax.Array:
         hidden = self.norm(self.hidden(images.reshape(images.shape[0], -1)))

@@ -7,7 +7,8 @@ import pytest
 
 from gequi_jax import functional
 from gequi_jax.actions import window_offsets
-from gequi_jax.groups import cyclic_group, dihedral_group, trivial_group
+from gequi_jax.groups import cyclic_group, dihedral_group, mirror_group, trivial_group
+from gequi_jax.testing import assert_equivariant
 from tests import families
 from tests.reference import conv as reference
 
@@ -88,6 +89,16 @@ def test_bad_input(options, message):
     kernel = jnp.ones(options.pop("kernel", (3, 3, 2, 3)))
     with pytest.raises(ValueError, match=message):
         functional.lifting_conv(x, kernel, **{"group": cyclic_group(4), **options})
+
+
+def test_kernels_may_differ_by_axis_where_the_group_keeps_the_axes_apart(key):
+    x = jax.random.normal(key, (1, 5, 4, 2))
+    kernel = jax.random.normal(key, (3, 1, 2, 3))
+    assert_equivariant(lambda x: functional.lifting_conv(x, kernel, group=mirror_group()), x, group=mirror_group())
+    with pytest.raises(ValueError, match=r"kernel: \(3, 1\) is not mapped to itself by element 1 of p4"):
+        functional.lifting_conv(x, kernel, group=cyclic_group(4))
+    allowed = functional.lifting_conv(x, kernel, group=cyclic_group(4), allow_inequivariant=True)
+    assert allowed.shape == (1, 5, 4, 4, 3)
 
 
 def test_a_missing_group_axis_is_named():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gequi_jax import functional, interop
+from gequi_jax import functional, interop, nn
 from gequi_jax.actions import act_on_feature_map
 from gequi_jax.groups import cyclic_group, dihedral_group, group_by_name
 from gequi_jax.interop._att_gconvs import published_roll
@@ -41,14 +41,14 @@ def layer_for(name, state, sizes, group):
     if name.startswith("conv"):
         return (LiftingConv if lifting else GroupConv)(in_features, out_features, side, **options)
     on_input = name.startswith("fatt")
-    channel = functional.InputChannelAttention if on_input else functional.ChannelAttention
-    spatial = functional.InputSpatialAttention if on_input else functional.SpatialAttention
+    channel = nn.InputChannelAttention if on_input else nn.ChannelAttention
+    spatial = nn.InputSpatialAttention if on_input else nn.SpatialAttention
     operators = []
     if "channel_attention.weight_fc1" in state:
         operators.append(("channel", channel(reduction_ratio=ratio)))
     if "spatial_attention.weight" in state:
         operators.append(("spatial", spatial(kernel_size=window, kernel_dilation=spread)))
-    attention = "rh" if name.startswith("rh") else functional.SeriesAttention(tuple(operators))
+    attention = "rh" if name.startswith("rh") else nn.SeriesAttention(tuple(operators))
     constructor = AttentiveLiftingConv if lifting else AttentiveGroupConv
     return constructor(in_features, out_features, side, attention=attention, **options)
 
@@ -170,10 +170,8 @@ def test_the_published_formulas(kind, lifting, group):
     else:
         attention = kind
         if kind == "full":
-            channel = functional.ChannelAttention(hidden_features=2, pose_action=published_roll)
-            attention = functional.SeriesAttention(
-                (("channel", channel), ("spatial", functional.SpatialAttention(kernel_size=3)))
-            )
+            channel = nn.ChannelAttention(hidden_features=2, pose_action=published_roll)
+            attention = nn.SeriesAttention((("channel", channel), ("spatial", nn.SpatialAttention(kernel_size=3))))
         constructor = AttentiveLiftingConv if lifting else AttentiveGroupConv
         layer = constructor(3, 2, 3, attention=attention, hidden_features=2, attention_kernel_size=3, **options)
     interop.load_pytorch(layer, state, source=SOURCE)
@@ -220,7 +218,7 @@ def test_every_array_of_a_network_has_a_place(name, overrides):
     model = random_network(name, **overrides)
     state = invented_state(model)
     interop.load_pytorch(model, state, source=SOURCE)
-    with pytest.raises(ValueError, match=r"c_extra\.weight belongs to nothing here"):
+    with pytest.raises(ValueError, match=r"c_extra\.weight has no counterpart here"):
         interop.load_pytorch(model, {**state, "c_extra.weight": np.ones(3)}, source=SOURCE)
 
 
@@ -254,7 +252,7 @@ def test_arrays_that_do_not_fit_are_all_named_and_nothing_is_changed():
     }
     with pytest.raises(ValueError, match="3 arrays do not fit") as error:
         interop.load_pytorch(layer, state, source=SOURCE)
-    for part in ("weight has shape (2, 3, 4, 5, 5)", "weight_fc2 is missing", "bias belongs to nothing"):
+    for part in ("weight has shape (2, 3, 4, 5, 5)", "weight_fc2 is missing", "bias has no counterpart"):
         assert part in str(error.value)
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(nnx.state(layer, nnx.Param)), strict=True):
         np.testing.assert_array_equal(old, new)

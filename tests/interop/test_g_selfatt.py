@@ -41,7 +41,7 @@ def attention(kind, window, group, sizes, **options):
     into, mid, out, heads, size = sizes.tolist()
     layer = LiftingSelfAttention if kind == "lift" else GroupSelfAttention
     window_size = size if window == "local" else None
-    options = {"num_heads": heads, "qkv_features": mid, "window_size": window_size, **options}
+    options = {"num_heads": heads, "qkv_features": heads * mid, "window_size": window_size, **options}
     return layer(into, out, group=group, **options, rngs=nnx.Rngs(0))
 
 
@@ -143,7 +143,7 @@ def random_state(module_name, **overrides):
             state[f"{name}.bias"] = random.normal(size=out)
 
     def attention_layer(name, layer):
-        width = layer.num_heads * layer.qkv_features
+        width = layer.qkv_features
         for part in ("query", "key", "value"):
             linear(f"{name}.{part}", layer.in_features, width)
         linear(f"{name}.wout", width, layer.out_features)
@@ -227,7 +227,7 @@ def test_errors_name_missing_spare_and_misshapen_arrays_and_change_nothing():
     for part in (
         "transformer.0.mlp.0.bias is missing",
         "transformer.2.mlp.3.weight has shape (16, 7, 1, 1, 1) where (16, 8) is needed",
-        "transformer.9.weight belongs to nothing",
+        "transformer.9.weight has no counterpart",
     ):
         assert part in str(error.value)
     after = jax.tree.map(np.asarray, nnx.state(model, nnx.Param))
@@ -261,7 +261,7 @@ def test_a_block_alone_can_be_filled():
     block = GroupSelfAttentionBlock(
         16,
         16,
-        attention=functools.partial(GroupSelfAttention, num_heads=4, qkv_features=8, window_size=3),
+        attention=functools.partial(GroupSelfAttention, num_heads=4, qkv_features=32, window_size=3),
         group=group,
         rngs=nnx.Rngs(0),
     )

@@ -120,8 +120,8 @@ def test_architectures():
     assert pcam.pool_lifting
     for model in (cifar, pcam):
         layers = [model.lifting, *(block.attention for block in model.blocks)]
-        assert all(layer.num_heads == 9 and layer.qkv_features == layer.out_features // 2 for layer in layers)
-        assert all(layer.window_size == 5 and layer.dropout_rate == 0.1 for layer in layers)
+        assert all(layer.num_heads == 9 and layer.head_features == layer.out_features // 2 for layer in layers)
+        assert all(layer.window_size == 5 and layer.dropout.rate == 0.1 for layer in layers)
 
 
 @pytest.mark.parametrize("window_size", [3, 5, 7, 9, 11, 15, 19, 23, None])

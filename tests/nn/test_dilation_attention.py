@@ -14,7 +14,7 @@ def test_shapes_in_every_dimension(dim):
     dilations = DyadicDilations(2, dim=dim)
 
     def attend_twice():
-        options = {"dilations": dilations, "num_heads": 2, "qkv_features": 4, "rngs": nnx.Rngs(0)}
+        options = {"dilations": dilations, "num_heads": 2, "qkv_features": 8, "rngs": nnx.Rngs(0)}
         lifted = LiftingDilationSelfAttention(3, 6, **options)(jnp.ones((2, *(5,) * dim, 3)))
         return lifted, GroupDilationSelfAttention(6, 5, **options)(lifted)
 
@@ -42,7 +42,7 @@ def test_errors():
     rngs = nnx.Rngs(0)
     with pytest.raises(ValueError, match="dilations: expected scales such as"):
         LiftingDilationSelfAttention(1, 4, dilations=3, num_heads=2, rngs=rngs)
-    with pytest.raises(ValueError, match="num_heads: 3 heads do not divide out_features=4"):
+    with pytest.raises(ValueError, match="divisible by num_heads=3; got 4"):
         LiftingDilationSelfAttention(1, 4, dilations=DyadicDilations(2), num_heads=3, rngs=rngs)
     with pytest.raises(ValueError, match="haar_weights: expected one of"):
         LiftingDilationSelfAttention(1, 4, dilations=DyadicDilations(2), num_heads=2, haar_weights="yes", rngs=rngs)

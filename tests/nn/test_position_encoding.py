@@ -90,7 +90,7 @@ def test_a_table_reads_its_rows_at_the_knots_and_their_means_between():
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_layers_with_it_are_equivariant(name):
     group = dihedral_group(4)
-    options = {"group": group, "num_heads": 2, "qkv_features": 6, "window_size": 5, "rngs": nnx.Rngs(0)}
+    options = {"group": group, "num_heads": 2, "qkv_features": 12, "window_size": 5, "rngs": nnx.Rngs(0)}
     lifting = LiftingSelfAttention(2, 4, position_encoding=ENCODINGS[name], **options)
     layer = GroupSelfAttention(4, 4, position_encoding=ENCODINGS[name], **options)
     x = jax.random.normal(jax.random.key(1), (2, 6, 6, 2))

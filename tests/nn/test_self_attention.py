@@ -15,7 +15,7 @@ GROUP = cyclic_group(4)
 
 
 def build(layer=GroupSelfAttention, **options):
-    options = {"group": GROUP, "num_heads": 2, "qkv_features": 6, "window_size": 3, **options}
+    options = {"group": GROUP, "num_heads": 2, "qkv_features": 12, "window_size": 3, **options}
     return layer(3, 4, **options, rngs=nnx.Rngs(params=0, dropout=1))
 
 
@@ -79,11 +79,15 @@ def test_a_round_window_leaves_its_corners_out():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"qkv_features": None, "num_heads": 3}, "num_heads: 3 heads do not divide out_features=4"),
+        (
+            {"qkv_features": None, "num_heads": 3},
+            r"qkv_features: .* divisible by num_heads=3; got 4 \(out_features, the default\); use 3 or 6",
+        ),
+        ({"qkv_features": 1}, r"qkv_features: expected a total .* num_heads=2; got 1; use 2, the same"),
         ({"num_heads": 0}, "num_heads: expected a positive integer; got 0"),
-        ({"qkv_features": 1}, "features: expected at least one for each of the 2 coordinates"),
+        ({"qkv_features": 2}, "features: expected at least one for each of the 2 coordinates"),
         ({"window_size": 2}, "window_size: expected an odd positive integer"),
-        ({"dropout_rate": 1.0}, "dropout_rate: expected a number from 0 to below 1"),
+        ({"dropout_rate": 1.0}, "dropout_rate: expected a number of at least 0 and below 1"),
         ({"group": 4}, "group: expected a FiniteGroup"),
     ],
 )

@@ -45,7 +45,8 @@ def _outputs(shape, group):
 
 def _keys(i, spatial_shape, window_size, window_mask):
     """The keys that a query at i sees, and where in the flattened window their offset is."""
-    window_shape = [2 * side - 1 if window_size is None else window_size for side in spatial_shape]
+    window_shape = [2 * side - 1 for side in spatial_shape] if window_size is None else window_size
+    window_shape = np.broadcast_to(window_shape, len(spatial_shape)).tolist()
     for offset, step in enumerate(itertools.product(*map(range, window_shape))):
         j = tuple(p + s - side // 2 for p, s, side in zip(i, step, window_shape, strict=True))
         inside = all(0 <= p < side for p, side in zip(j, spatial_shape, strict=True))

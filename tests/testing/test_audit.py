@@ -115,7 +115,7 @@ FAULTS = {
             FEATURES,
             group=P4,
             num_heads=2,
-            qkv_features=6,
+            qkv_features=12,
             window_size=3,
             pose_index=published_pose,
             rngs=nnx.Rngs(3),
@@ -129,7 +129,7 @@ FAULTS = {
         Function(lambda x: jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0), (0, 0)))),
         9,
         "planted",
-        "alike on every side",
+        "not the same on every side",
     ),
     "attention_over_a_fixed_pose": (OnePoseAttention(), 9, "planted", "fixed index into the group axis"),
     "dense_layer_across_the_group": (
@@ -185,7 +185,7 @@ def test_a_fault_after_the_last_module_is_in_the_model(key):
 
     report = audit(Cornered(Function(nnx.relu)), jax.random.normal(key, (2, 9, 9, 1)), group=P4)
     assert report.fault == "(model)"
-    assert "not its own code" in report.cause
+    assert "but its own code is not" in report.cause
 
 
 @pytest.mark.parametrize("name", [pytest.param("digits_r4_sa", marks=pytest.mark.slow), "rotmnist_p4_cnn"])
@@ -220,7 +220,7 @@ def test_faults_that_sleep_in_equal_parameters_are_woken(shape, key):
 
 
 def test_parameters_that_differ_are_audited_as_they_are(key):
-    norm = nn.BatchNorm(FEATURES, rngs=nnx.Rngs(0))
+    norm = nn.BatchNorm(FEATURES, group=P4, rngs=nnx.Rngs(0))
     arrays = (norm.scale, norm.bias, norm.mean, norm.var)
     x = jax.random.normal(key, (2, 5, 5, 4, FEATURES))
 
@@ -241,7 +241,7 @@ def test_batch_norms_have_the_statistics_of_the_network_that_is_audited(key):
     """Of the input where they have none or the weights were scaled; a channel that does not vary keeps what it had."""
     x = jax.random.normal(key, (2, 5, 5, 4, 3))
     x = jnp.stack([2 * x[..., 0] + 1, 0.5 * x[..., 1] - 3, jnp.full_like(x[..., 2], 7)], axis=-1)
-    norm = nn.BatchNorm(3, rngs=nnx.Rngs(0))
+    norm = nn.BatchNorm(3, group=P4, rngs=nnx.Rngs(0))
 
     def audited(**options):
         copy = prepared(norm, x, **{"weight_scale": 1.0, "perturb": 0.1, "dtype": None, **options})
@@ -281,11 +281,11 @@ def test_magnified_rounding_is_remarked_upon_and_no_fault(key):
     assert 1e-5 < report.largest_error < 1e-3
     assert report.passed
     assert "first above the tolerance at planted" in report.remark
-    assert f"Rounding: {report.remark}" in str(report)
+    assert f"Round-off: {report.remark}" in str(report)
     assert report.as_dict()["remark"] == report.remark
     sound = audit(Net(Function(nnx.relu)), x, group=P4)
     assert sound.remark is None
-    assert "Rounding" not in str(sound)
+    assert "Round-off" not in str(sound)
 
 
 def test_a_tolerance_that_is_told_holds_for_rounding_too(key):
@@ -321,7 +321,7 @@ def test_kinds_can_be_told_and_are_checked(key):
         audit(net, x, group=P4, kinds={"lifting": "grid"})
     with pytest.raises(ValueError, match="expected one of"):
         audit(net, x, group=P4, kinds={"lift": "image"})
-    with pytest.raises(ValueError, match="'grid' or 'feature_map'"):
+    with pytest.raises(ValueError, match="input: expected one of 'grid', 'feature_map'"):
         audit(net, x, group=P4, input="image")
     with pytest.raises(ValueError, match="perturb: expected 0 or more; got -1"):
         audit(net, x, group=P4, perturb=-1)

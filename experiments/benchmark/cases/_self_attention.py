@@ -55,7 +55,7 @@ def _contender(layer: type, setting: dict[str, Any], implementation: str) -> Jax
             FEATURES,
             group=groups.cyclic_group(n),
             num_heads=setting["heads"],
-            qkv_features=FEATURES // 2,
+            qkv_features=setting["heads"] * (FEATURES // 2),
             window_size=setting["w"],
             implementation=implementation,
             rngs=nnx.Rngs(0),

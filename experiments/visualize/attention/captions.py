@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.runs import Run
+from experiments.trained.run import Run
 from experiments.visualize.attention.measure import Attention, Downsampling, MapError, Transforms
 from experiments.visualize.attention.measure.downsampling import NAMES
 from experiments.visualize.text import number

@@ -95,7 +95,7 @@ def build(group: groups.FiniteGroup, pose_index: functional.PoseIndex, seed: int
         8,
         group=group,
         num_heads=4,
-        qkv_features=9,
+        qkv_features=36,
         window_size=3,
         pose_index=pose_index,
         kernel_init=init,

@@ -21,8 +21,8 @@ class UntrainedLayers(nnx.Module):
             "kernel_init": nnx.initializers.variance_scaling(9.0, "fan_in", "normal"),
             "rngs": random_streams(seed),
         }
-        self.lifting = nn.LiftingSelfAttention(1, 8, qkv_features=6, **options)
-        self.attention = nn.GroupSelfAttention(8, 8, qkv_features=9, **options)
+        self.lifting = nn.LiftingSelfAttention(1, 8, qkv_features=24, **options)
+        self.attention = nn.GroupSelfAttention(8, 8, qkv_features=36, **options)
 
     def __call__(self, images: jax.Array) -> jax.Array:
         return self.attention(self.lifting(images))

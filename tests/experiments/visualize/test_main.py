@@ -110,3 +110,10 @@ def test_the_page_shows_the_table_that_is_measured():
         assert row[0] == f"{layer}, {window} window"
         measured = [error.mean for error in errors if (error.layer, error.window) == (layer, window)]
         np.testing.assert_allclose([float(cell) for cell in row[1].split(" | ")], measured, atol=0.0101)
+
+
+@pytest.mark.parametrize("name", visualize.PICTURES)
+def test_every_picture_measures_and_draws_apart(name):
+    folder = pathlib.Path(visualize.__file__).parent / name
+    for part in ("measure", "draw"):
+        assert (folder / part).is_dir() or (folder / f"{part}.py").is_file()

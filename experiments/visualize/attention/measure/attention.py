@@ -6,8 +6,8 @@ import numpy as np
 from flax import nnx
 
 from experiments.errors import UserError
-from experiments.runs import Run
 from experiments.trained.attention import ATTENTIVE_CONVOLUTIONS, SELF_ATTENTION, capture_gates, capture_inputs
+from experiments.trained.run import Run
 from experiments.visualize.attention.measure import queries
 from experiments.visualize.attention.measure.maps import LayerMaps, MapError, gate_maps, map_error
 from experiments.visualize.attention.measure.queries import Query
@@ -94,8 +94,5 @@ def _self_attention(run: Run, transforms: Transforms, frames: np.ndarray, query:
 
 
 def _choose(layers: list[LayerMaps]) -> list[LayerMaps]:
-    """The layers with the largest variation relative to their mean, in the order of the network."""
-    large = [layer for layer in layers if min(layer.maps.shape[1:3]) >= SMALLEST_SIDE] or layers
-    varied = sorted(large, key=lambda layer: layer.maps[0].std() / layer.maps[0].mean(), reverse=True)
-    names = {layer.name for layer in varied[:MOST_LAYERS]}
-    return [layer for layer in large if layer.name in names]
+    large = [layer for layer in layers if min(layer.maps.shape[1:3]) >= SMALLEST_SIDE]
+    return (large or layers)[:MOST_LAYERS]

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from experiments.runs import Run, with_downsampling
 from experiments.trained.attention import capture_gates
+from experiments.trained.run import Run, with_downsampling
 from experiments.visualize.attention.measure.maps import LayerMaps, MapError, gate_maps, map_error
 from experiments.visualize.attention.measure.transforms import Transforms
 from experiments.visualize.equivariance import differences

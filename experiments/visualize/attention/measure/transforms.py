@@ -7,8 +7,7 @@ import numpy as np
 
 from experiments import data
 from experiments.errors import UserError
-from experiments.results.equivariance import transformed
-from experiments.runs import Run
+from experiments.trained.run import Run
 from gequi_jax import actions, groups
 
 
@@ -42,8 +41,8 @@ def transform_image(run: Run, image: np.ndarray) -> Transforms:
         raise UserError(
             f"--workdir {run.workdir}: expected a network with a group; got {run.config.model}; choose another run"
         )
-    images = [transformed(run.group, element)(image[None])[0] for element in elements]
-    return Transforms(run.group, elements, np.asarray(images))
+    images = [np.asarray(actions.act_on_grid(element, image[None], group=run.group))[0] for element in elements]
+    return Transforms(run.group, elements, np.stack(images))
 
 
 def rotated_frames(image: np.ndarray, num_frames: int) -> np.ndarray:

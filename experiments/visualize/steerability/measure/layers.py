@@ -48,7 +48,7 @@ def attention(window_size: int, window_mask: Callable | None = None, *, rngs: nn
         8,
         group=GROUP,
         num_heads=4,
-        qkv_features=8,
+        qkv_features=32,
         window_size=window_size,
         window_mask=window_mask,
         position_encoding=FourierEncoding,

@@ -78,7 +78,7 @@ def test_an_eighth_of_a_turn_is_evaluated_and_not_interpolated():
     rows, columns = np.mgrid[-3:4, -3:4] / 3
     c = np.sqrt(0.5)
     back = np.stack([c * rows + c * columns, c * columns - c * rows], axis=-1)  # the inverse of a turn by 45 degrees
-    query = layer.query(x)[0, 3, 4, fields.head] / np.sqrt(layer.qkv_features)
+    query = layer.query(x)[0, 3, 4, fields.head] / np.sqrt(layer.head_features)
     expected = layer.position_encoding(jnp.asarray(back, jnp.float32)) @ query
     np.testing.assert_allclose(fields.window[1, 0], expected, atol=1e-4)
     assert fields.rotation_error < 1e-5

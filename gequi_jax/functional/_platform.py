@@ -1,0 +1,37 @@
+"""The choice of a plan by platform: the only file that depends on where a computation runs.
+
+JAX traces a function before it is known where the computation will run: an array may live on a device other than the
+default one, and a program may be exported for another platform. A plan, such as the size of a block, is therefore chosen
+when the program is lowered.
+"""
+
+import functools
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import jax
+
+
+def by_platform(function: Callable[..., Any], *operands: Any, default: Hashable, **plans: Hashable) -> Any:
+    """`function(plan, *operands)` with the plan of the platform on which the computation runs.
+
+    The function is traced once for each distinct plan and must return the same shapes and types for all of them. Only the
+    plan of the platform is lowered and compiled. `jax.jit`, `jax.grad`, `jax.vmap` and `jax.export` apply as usual.
+
+    Args:
+      function: from a plan and arrays to arrays.
+      *operands: arrays, or trees of arrays.
+      default: the plan of every platform that `plans` does not name.
+      **plans: the plans of platforms, under their names in `jax.lax.platform_dependent`: cpu, tpu, cuda, rocm.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> float(by_platform(lambda factor, x: factor * x, jnp.ones(()), cpu=2.0, tpu=3.0, default=2.0)) in (2.0, 3.0)
+      True
+    """
+    # Equal plans share one branch, which `platform_dependent` recognises by identity.
+    branches = {plan: functools.partial(function, plan) for plan in (default, *plans.values())}
+    if len(branches) == 1:
+        return function(default, *operands)
+    per_platform = {platform: branches[plan] for platform, plan in plans.items() if plan != default}
+    return jax.lax.platform_dependent(*operands, default=branches[default], **per_platform)

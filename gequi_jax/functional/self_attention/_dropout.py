@@ -1,0 +1,77 @@
+"""Dropout of attention weights, with masks that do not depend on how the work is cut into blocks."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from gequi_jax._checks import check_rate
+from gequi_jax._typing import Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dropout:
+    """Dropout of attention weights.
+
+    Attributes:
+      rate: the fraction of weights that is set to 0; the others grow to keep the expectation.
+      key: a `jax.random` key, or None for no dropout.
+    """
+
+    rate: float
+    key: Array | None
+
+    def split(self, *shape: int) -> Array | None:
+        """Seeds of the given shape, 32 random bits each, or None for no dropout."""
+        return None if self.key is None else jax.random.bits(self.key, shape, jnp.uint32)
+
+    def mask(self, seeds: Array, shape: tuple[int, ...]) -> Array:
+        """False where a weight is dropped: a mask whose last axis consists of equal parts, one for each seed.
+
+            bits(seed, i) = mix(seed xor mix(i)),  i the index of a weight within its part
+
+        A counter-based hash, which the backward pass recomputes: `jax.random.bits` takes more of a
+        training step on a CPU than attention itself. The index of a weight does not depend on how the work is cut into blocks.
+        """
+        part = (*shape[:-1], seeds.shape[0], shape[-1] // seeds.shape[0])
+        index = jnp.zeros((), jnp.uint32)
+        for axis in (*range(len(shape) - 1), len(shape)):
+            index = index * jnp.uint32(part[axis]) + jax.lax.broadcasted_iota(jnp.uint32, part, axis)
+        bits = _mix(jax.lax.broadcast_in_dim(seeds, part, (len(shape) - 1,)) ^ _mix(index))
+        return (bits >= jnp.uint32(self._threshold)).reshape(shape)
+
+    def scaled(self, attention: Array, mask: Array) -> Array:
+        """Attention with the dropped weights 0 and the others scaled to keep the expectation."""
+        return jnp.where(mask, attention * (2**32 / (2**32 - self._threshold)), 0.0)
+
+    def __call__(self, attention: Array, seeds: Array | None) -> Array:
+        """Dropout of attention `[..., p]`, with a seed for each of the equal parts of p, or None for no dropout."""
+        return attention if seeds is None else self.scaled(attention, self.mask(seeds, attention.shape))
+
+    @property
+    def _threshold(self) -> int:
+        return min(round(self.rate * 2**32), 2**32 - 1)
+
+
+def _mix(bits: Array) -> Array:
+    """A bijection of 32-bit integers in which every input bit changes about half of the output bits.
+
+    Reference: the finaliser of MurmurHash3.
+    """
+    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B)
+    bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
+    return bits ^ (bits >> 16)
+
+
+def resolve_dropout(dropout_rate: float, dropout_key: Array | None) -> Dropout:
+    """The dropout of the arguments of a layer.
+
+    Raises:
+      ValueError: if the rate is not in [0, 1), or the key is missing where the rate is above 0.
+    """
+    check_rate("dropout_rate", dropout_rate)
+    if dropout_rate > 0.0 and dropout_key is None:
+        raise ValueError(
+            f"dropout_key: expected a jax.random key for dropout_rate={dropout_rate}; got None; pass a key, or a rate of 0."
+        )
+    return Dropout(dropout_rate, dropout_key if dropout_rate > 0.0 else None)

@@ -1,0 +1,115 @@
+"""Self-attention in windows: for some rows of one head, one output pose at a time, with a backward pass of its own.
+
+A score of output pose g is content, which all g share, plus place and pose, which are small:
+
+    s_g[k, a] = q[a] . key[k]  +  q[a] . rho_g[j]  +  q[a] . tau_g[a, m],          key k = offset j with pose m
+
+The content is computed once, and a loop over g holds |H|^2 window scores for each query position instead of |H|^3. The
+forward pass keeps the largest score and the normaliser of each query; from them the backward pass recomputes the weights.
+Neither pass adds arrays that grow faster than |H|^2.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gequi_jax._typing import Array
+from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._windows import Window
+from gequi_jax.functional.self_attention import _windowed_backward, _windowed_forward
+from gequi_jax.functional.self_attention._dropout import Dropout
+from gequi_jax.functional.self_attention._operands import Operands
+from gequi_jax.functional.self_attention._windowed_forward import Statistics
+from gequi_jax.functional.self_attention._windowed_plan import Plan, plans
+from gequi_jax.functional.self_attention._windowed_rows import Rows, valid_keys
+
+
+def attend_windowed(operands: Operands, window: Window, dropout: Dropout) -> Array:
+    """Attention to a window around each query: `[batch, *spatial, group, heads, features]`."""
+    batch, *spatial_shape, poses, heads, _ = operands.query.shape
+    scores_per_row = window.size * poses**2 * math.prod(spatial_shape[1:])
+    options: dict[str, Any] = plans(spatial_shape[0], batch * heads, scores_per_row)
+    keys = dropout.split(batch * heads, len(operands.position_encoding), spatial_shape[0])
+
+    def forward(operands: Operands, keys: Array | None):
+        function = functools.partial(_forward, window, dropout)
+        out, statistics = by_platform(function, operands, keys, **options)
+        return out, (operands, keys, statistics)
+
+    def backward(residuals, out_gradient: Array):
+        function = functools.partial(_backward, window, dropout)
+        return by_platform(function, *residuals, out_gradient, **options), None
+
+    attend = jax.custom_vjp(lambda operands, keys: forward(operands, keys)[0])
+    attend.defvjp(forward, backward)
+    return attend(operands, keys)
+
+
+def _forward(
+    window: Window, dropout: Dropout, plan: Plan, operands: Operands, keys: Array | None
+) -> tuple[Array, Statistics]:
+    rows = _rows(window, dropout, plan, operands)
+
+    def attend_head(query, key, value, keys):
+        return _windowed_forward.attend(rows, operands._replace(query=query, key=key, value=value), keys)
+
+    arrays = (_heads_first(x) for x in operands[:3])
+    out, statistics = _map_heads(attend_head, plan, *arrays, _keys_of_blocks(keys, plan))
+    shape = (*operands.query.shape[:-3], len(operands.position_encoding), *operands.value.shape[-2:])
+    return _heads_last(out, shape).astype(operands.value.dtype), statistics
+
+
+def _backward(
+    window: Window,
+    dropout: Dropout,
+    plan: Plan,
+    operands: Operands,
+    keys: Array | None,
+    statistics: Statistics,
+    out_gradient: Array,
+) -> Operands:
+    rows = _rows(window, dropout, plan, operands)
+
+    def differentiate_head(query, key, value, out_gradient, keys, statistics):
+        head = operands._replace(query=query, key=key, value=value)
+        return _windowed_backward.differentiate(rows, head, keys, out_gradient, statistics)
+
+    arrays = (_heads_first(x) for x in (*operands[:3], out_gradient))
+    gradients = _map_heads(differentiate_head, plan, *arrays, _keys_of_blocks(keys, plan), statistics)
+    per_head = (_heads_last(gradient, x.shape) for gradient, x in zip(gradients[:3], operands[:3], strict=True))
+    shared = (gradient.sum(axis=0) for gradient in gradients[3:])
+    return Operands(*(gradient.astype(x.dtype) for gradient, x in zip((*per_head, *shared), operands, strict=True)))
+
+
+def _rows(window: Window, dropout: Dropout, plan: Plan, operands: Operands) -> Rows:
+    return Rows(window, valid_keys(operands.query.shape[1:-3], window, plan.rows), dropout, plan)
+
+
+def _map_heads(function: Callable, plan: Plan, *per_head):
+    """Over all heads of all samples, some at a time."""
+    heads = len(per_head[0])
+    split = jax.tree.map(lambda x: x.reshape(heads // plan.heads, plan.heads, *x.shape[1:]), per_head)
+    out = jax.lax.map(lambda arrays: jax.vmap(function)(*arrays), split)
+    return jax.tree.map(lambda x: x.reshape(heads, *x.shape[2:]), out)
+
+
+def _keys_of_blocks(keys: Array | None, plan: Plan) -> Array | None:
+    """The keys `[head, block, g, row]` of dropout from those of all rows, `[head, g, row]`."""
+    return None if keys is None else keys.reshape(*keys.shape[:2], -1, plan.rows).swapaxes(1, 2)
+
+
+def _heads_first(x: Array) -> Array:
+    """`[batch * heads, pose, d, *spatial]` from `[batch, *spatial, pose, heads, d]`."""
+    x = jnp.moveaxis(x, (-2, -3, -1), (1, 2, 3))
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def _heads_last(x: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of `_heads_first`, for any way the spatial axes are flattened."""
+    *spatial, poses, heads, features = shape[1:]
+    x = x.reshape(shape[0], heads, poses, features, *spatial)
+    return jnp.moveaxis(x, (1, 2, 3), (-2, -3, -1))

@@ -1,0 +1,86 @@
+"""Blocks of rows of one head: what the forward and the backward pass of windowed self-attention share."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gequi_jax._typing import Array
+from gequi_jax.functional._windows import Window
+from gequi_jax.functional.self_attention import _stages as stages
+from gequi_jax.functional.self_attention._dropout import Dropout
+from gequi_jax.functional.self_attention._windowed_plan import Plan
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one head of one sample, in blocks.
+
+    Arrays of the head are `[pose, d, *spatial]`, those of a block `[pose, d, p]`; the encodings are `[g, j, d]` and
+    `[g, a, m, d]`; dropout has a seed for each block of rows, output pose and row.
+
+    Attributes:
+      window: the neighbourhood of a query.
+      valid: `[block, j, p]`, which keys exist and are not masked.
+      dropout: of the attention weights.
+      plan: the blocks of the platform.
+    """
+
+    window: Window
+    valid: np.ndarray
+    dropout: Dropout
+    plan: Plan
+
+    def split(self, x: Array) -> Array:
+        """The blocks `[block, pose, d, p]` of `[pose, d, *spatial]`."""
+        return jnp.moveaxis(x.reshape(*x.shape[:2], len(self.valid), -1), 2, 0)
+
+    def join(self, blocks: Array) -> Array:
+        """The blocks `[block, pose, d, p]` side by side: `[pose, d, positions]`."""
+        return jnp.moveaxis(blocks, 0, 2).reshape(*blocks.shape[1:3], -1)
+
+    def first_rows(self) -> Array:
+        """The first row of each block."""
+        return jnp.arange(len(self.valid)) * self.plan.rows
+
+    def pad(self, x: Array) -> Array:
+        """An array of the head with zeros as far as windows reach beyond the border."""
+        return jnp.pad(x, [(0, 0), (0, 0), *((side // 2, side // 2) for side in self.window.shape)])
+
+    def crop(self, x: Array) -> Array:
+        """The inverse of `pad`."""
+        radii = [side // 2 for side in self.window.shape]
+        return x[:, :, *(slice(radius, length - radius) for radius, length in zip(radii, x.shape[2:], strict=True))]
+
+    def windows(self, padded: Array, first_row: Array) -> Array:
+        """The windows `[k, d, p]` of the queries of a block."""
+        rows = self.plan.rows + self.window.shape[0] - 1
+        part = jax.lax.dynamic_slice_in_dim(padded, first_row, rows, axis=2)
+        return self.plan.run(stages.windows, part, window_shape=self.window.shape)
+
+    def add_windows(self, total: Array, windows: Array, first_row: Array) -> Array:
+        """Adds the windows of a block to the padded array that they were taken from."""
+        columns = [length - side + 1 for length, side in zip(total.shape[3:], self.window.shape[1:], strict=True)]
+        shapes = {"window_shape": self.window.shape, "spatial_shape": (self.plan.rows, *columns)}
+        rows = self.plan.run(stages.sum_of_windows, windows, **shapes)
+        before = jax.lax.dynamic_slice_in_dim(total, first_row, rows.shape[2], axis=2)
+        return jax.lax.dynamic_update_slice_in_dim(total, before + rows, first_row, axis=2)
+
+    def run(self, stage: Callable[..., Array], *arrays: Array) -> Array:
+        """The result of a stage, see `Plan.run`."""
+        return self.plan.run(stage, *arrays)
+
+
+def valid_keys(spatial_shape: tuple[int, ...], window: Window, rows: int) -> np.ndarray:
+    """Which keys of a window exist and are not masked, for blocks of so many rows: `[block, j, p]`."""
+    inside = np.pad(np.ones(spatial_shape, bool), [(side // 2, side // 2) for side in window.shape])
+    around = np.lib.stride_tricks.sliding_window_view(inside, window.shape)
+    valid = around.reshape(-1, window.size).T & window.mask[:, None]
+    return np.moveaxis(valid.reshape(window.size, spatial_shape[0] // rows, -1), 1, 0)
+
+
+def pose_part(query: Array, pose_encoding: Array) -> Array:
+    """The features of the query `[pose, d, p]` that the pose encoding meets."""
+    return query[:, query.shape[1] - pose_encoding.shape[-1] :]

@@ -1,0 +1,69 @@
+"""Every network of `list_models()` at its smallest legal size, with all of its dropout switched on."""
+
+import functools
+
+import jax
+import numpy as np
+from flax import nnx
+
+from gequi_jax import models
+from tests.networks import random_network
+
+# One network of each architecture, and of attention to responses and to the input: for what takes long.
+REPRESENTATIVES = (
+    "digits_r4_sa",
+    "digits_alpha_f_p4_cnn",
+    "rotmnist_alpha_p4_cnn",
+    "cifar10_p4m_resnet44",
+    "pcam_p4_densenet",
+)
+
+
+def overrides(name: str) -> dict:
+    """The arguments that make a network small; its layers and their order stay as published."""
+    channels = models.model_info(name).input_shape[-1]
+    if name.endswith("_sa"):
+        return _gsa_net(name, channels)
+    if name.endswith("_densenet"):
+        # Five attentive blocks, each with a constructor of its own; plain ones may be fewer.
+        attentive = "alpha" in name
+        side, size = (80, {}) if attentive else (10, {"num_blocks": 2})
+        return {"features": 1, "input_shape": (side, side, channels), **size}
+    if name.endswith("_resnet44"):
+        return {"features": (2, 2, 2), "blocks_per_stage": 3, "input_shape": (4, 4, channels)}
+    if name.endswith("_all_cnn") or name.startswith("digits_"):
+        # Channel attention divides the width by up to 16.
+        rates = {"input_dropout_rate": 0.1, "dropout_rate": 0.1}
+        return {"features": 16 if "alpha" in name else 2, "input_shape": (4, 4, channels), **rates}
+    return {"features": 2, "dropout_rate": 0.1}
+
+
+def _gsa_net(name: str, channels: int) -> dict:
+    rates = ("attention_dropout_rate", "value_dropout_rate", "input_dropout_rate", "pool_dropout_rate")
+    sizes = {"features": 6, "num_heads": 1, "window_size": 3, **dict.fromkeys(rates, 0.1)}
+    side, crops, widths = {
+        "digits": (4, (0, 0, 0), None),
+        "rotmnist": (6, (1, 0, 0, 0, 0), None),
+        "cifar10": (4, (0,) * 6, (6, 6, 7, 7, 7, 7)),
+        "pcam": (16, (0,) * 4, (6, 7, 7, 8)),
+    }[name.split("_")[0]]
+    return {**sizes, "input_shape": (side, side, channels), "crops": crops, "block_features": widths}
+
+
+def network(name: str, **options) -> nnx.Module:
+    """The network with random weights, in `train()` mode."""
+    model = random_network(name, **overrides(name), **options)
+    model.train()
+    return model
+
+
+def images(name: str, batch: int = 2) -> jax.Array:
+    """Noise of the shape that the network takes."""
+    shape = overrides(name).get("input_shape", models.model_info(name).input_shape)
+    return jax.numpy.asarray(np.random.default_rng(1).normal(size=(batch, *shape)), "float32")
+
+
+@functools.cache
+def split(name: str):
+    """The graph, the parameters and all other state of the network."""
+    return nnx.split(network(name), nnx.Param, ...)

@@ -69,39 +69,40 @@ def evaluate(
     Raises:
       UserError: no finished run, or a set that does not fit it.
     """
-    from experiments.results import classification, inputs, metrics
-    from experiments.runs import load_run
+    from experiments.results import inputs
+    from experiments.runs import load_seeds
     from experiments.trained.probabilities import probability_function
 
     if batch_size < 1:
         raise UserError(f"--batch_size: expected a positive integer; got {batch_size}")
-    first = load_run(run)
-    reads = None
+    runs = load_seeds(run, all_seeds=over_seeds)
+    first, reads = runs[0], None
     if path is None:
         dataset = first.load_data()
         reads = inputs.count_test_read(first.workdir, "evaluate")
         source = dataset.test()
     else:
         source = labelled_source(path, split, first.preprocessing, first.labels)
-    seeds = range(first.config.num_seeds) if over_seeds else range(1)
-    runs = [first, *(load_run(run, seed_index=index) for index in seeds[1:])]
     function = probability_function(runs, over_group=over_group)
     parts = [
         (function(batch["image"])[:count], batch["label"][:count])
         for batch, count in data.evaluation_batches(source, min(batch_size, len(source)))
     ]
     probabilities, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
-    logits = metrics.logits_of(probabilities, first.labels.task)
+    measured = {"run": str(run), "data": path, "split": split if path else "test", "test_reads": reads}
+    return measured | _measure(probabilities, labels, first.labels)
+
+
+def _measure(probabilities: np.ndarray, labels: np.ndarray, names: data.LabelNames) -> dict[str, Any]:
+    from experiments.results import classification, metrics
+
+    logits = metrics.logits_of(probabilities, names.task)
     return {
-        "run": str(run),
-        "data": path,
-        "split": split if path else "test",
         "num_images": len(labels),
-        "metrics": classification.classification_metrics(logits, labels, first.labels.task),
+        "metrics": classification.classification_metrics(logits, labels, names.task),
         "calibration_error": float(metrics.calibration_error(logits, labels)),
         "confusion_matrix": metrics.confusion_matrix(logits, labels).tolist(),
-        "class_names": list(first.labels.names),
-        "test_reads": reads,
+        "class_names": list(names.names),
     }
 
 

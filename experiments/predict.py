@@ -25,15 +25,8 @@ Row = dict[str, Any]
 
 def main(arguments: list[str] | None = None) -> None:
     """Parses the flags and predicts."""
-    parser = Parser(prog="python -m experiments.predict", description="Class probabilities of new images.")
-    parser.add_argument("run", help="work directory of a finished run")
-    parser.add_argument("paths", nargs="+", help="image files, or folders of them", metavar="path")
-    parser.add_argument("--output", help="a .csv or .json file (default: CSV on the terminal)")
-    parser.add_argument("--batch_size", type=int, default=64, help="images at a time (default: 64)")
-    parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
-    parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
     try:
-        options = parser.parse_args(arguments)
+        options = _parser().parse_args(arguments)
         if options.batch_size < 1:
             raise UserError(f"--batch_size: expected a positive integer; got {options.batch_size}")
         if options.output and pathlib.Path(options.output).suffix not in (".csv", ".json"):
@@ -52,6 +45,17 @@ def main(arguments: list[str] | None = None) -> None:
             raise UserError(f"{unread} of {len(rows)} files could not be read; the column error says why")
     except UserError as error:
         fail(error)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m experiments.predict", description="Class probabilities of new images.")
+    parser.add_argument("run", help="work directory of a finished run")
+    parser.add_argument("paths", nargs="+", help="image files, or folders of them", metavar="path")
+    parser.add_argument("--output", help="a .csv or .json file (default: CSV on the terminal)")
+    parser.add_argument("--batch_size", type=int, default=64, help="images at a time (default: 64)")
+    parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
+    parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
+    return parser
 
 
 def find_images(paths: Sequence[str]) -> list[pathlib.Path]:
@@ -98,13 +102,11 @@ def predict_files(
       UserError: no finished run.
     """
     # Imported late: mistakes in the flags do not wait for JAX.
-    from experiments.runs import load_run
+    from experiments.runs import load_seeds
     from experiments.trained.probabilities import probability_function
 
-    first = load_run(run)
-    seeds = range(first.config.num_seeds) if over_seeds else range(1)
-    runs = [first, *(load_run(run, seed_index=index) for index in seeds[1:])]
-    probabilities = probability_function(runs, over_group=over_group)
+    runs = load_seeds(run, all_seeds=over_seeds)
+    first, probabilities = runs[0], probability_function(runs, over_group=over_group)
     rows: list[Row] = [{"file": str(path)} for path in files]
     starts = range(0, len(files), batch_size)
     console = Console(file=sys.stderr)

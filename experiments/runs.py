@@ -62,6 +62,13 @@ def load_run(workdir: str | pathlib.Path, *, seed_index: int = 0) -> Run:
     return Run(workdir, config, model_group(config), model, finished["test_accuracy"], preprocessing, labels)
 
 
+def load_seeds(workdir: str | pathlib.Path, *, all_seeds: bool) -> list[Run]:
+    """Restores the networks of all seeds of a finished run, or of the first alone."""
+    first = load_run(workdir)
+    others = range(1, first.config.num_seeds) if all_seeds else ()
+    return [first, *(load_run(workdir, seed_index=index) for index in others)]
+
+
 def _finished(workdir: pathlib.Path, checkpoints: str) -> dict:
     finished = summary.load(workdir)
     if finished is None:

@@ -53,23 +53,16 @@ def build_dataset(listing: Listing, options: ReadingOptions) -> Dataset:
     started = time.perf_counter()
     statistics = _measure(pixels, len(train), keep=keep, seed=options.seed)
     seconds = time.perf_counter() - started
-    low, high = value_range(np.dtype(preprocessing.dtype), statistics.low, statistics.high, name=listing.name)
-    mean, deviation = statistics.in_range(low, high)
-    preprocessing = dataclasses.replace(preprocessing, value_range=(low, high), mean=mean, deviation=deviation)
-
-    def source(split: Split, opened: np.ndarray | FilePixels) -> PixelSource:
-        return PixelSource(opened, split.labels, preprocessing)
+    preprocessing = _measured(listing.name, preprocessing, statistics)
 
     def open_test() -> PixelSource:
         split = test()
-        for path, header in zip(_names(split), _headers(split), strict=True):
-            preprocessing.check(path, header)
-        return source(split, _open(split, preprocessing, keep=fits_in_memory(len(split), preprocessing)))
+        return PixelSource(_open_checked(split, preprocessing), split.labels, preprocessing)
 
     return Dataset(
         name=listing.name,
-        train=source(train, pixels),
-        validation=source(validation, _open(validation, preprocessing, keep=keep)),
+        train=PixelSource(pixels, train.labels, preprocessing),
+        validation=PixelSource(_open(validation, preprocessing, keep=keep), validation.labels, preprocessing),
         test=open_test,
         num_classes=len(listing.labels.names),
         labels=listing.labels,
@@ -101,9 +94,7 @@ def open_split(listing: Listing, split: str, preprocessing: Preprocessing, label
     places = np.asarray([labels.names.index(name) for name in listing.labels.names])
     opened, numbers = [], []
     for part in chosen:
-        for path, header in zip(_names(part), _headers(part), strict=True):
-            preprocessing.check(path, header)
-        opened.append(_open(part, preprocessing, keep=fits_in_memory(len(part), preprocessing)))
+        opened.append(_open_checked(part, preprocessing))
         numbers.append(_renumbered(part.labels, places, len(labels.names)))
     pixels = opened[0] if len(opened) == 1 else Joined(opened)
     return PixelSource(pixels, np.concatenate(numbers), preprocessing)
@@ -160,6 +151,18 @@ def _open(split: Split, preprocessing: Preprocessing, *, keep: bool) -> np.ndarr
     for path in split.images:
         preprocessing.check(path, formats.read_header(path))
     return FilePixels(split.images, preprocessing, keep=keep)
+
+
+def _open_checked(split: Split, preprocessing: Preprocessing) -> np.ndarray | FilePixels:
+    for path, header in zip(_names(split), _headers(split), strict=True):
+        preprocessing.check(path, header)
+    return _open(split, preprocessing, keep=fits_in_memory(len(split), preprocessing))
+
+
+def _measured(name: str, preprocessing: Preprocessing, statistics: Statistics) -> Preprocessing:
+    low, high = value_range(np.dtype(preprocessing.dtype), statistics.low, statistics.high, name=name)
+    mean, deviation = statistics.in_range(low, high)
+    return dataclasses.replace(preprocessing, value_range=(low, high), mean=mean, deviation=deviation)
 
 
 def _measure(pixels: np.ndarray | FilePixels, total: int, *, keep: bool, seed: int) -> Statistics:

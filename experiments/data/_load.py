@@ -11,7 +11,6 @@ from experiments.config import Config
 from experiments.data._build import ReadingOptions, build_dataset
 from experiments.data._digits import load_digits
 from experiments.data._generated import load_generated
-from experiments.data._labels import CLASSES, LabelNames
 from experiments.data._listing import Listing
 from experiments.data._normalization import MEASURED
 from experiments.data._preprocessing import Preprocessing
@@ -166,8 +165,7 @@ def _described(dataset: Dataset, config: Config) -> Dataset:
         low, high = whole if config.downscale == 1 else (0.0, 1.0)
         mean, deviation = statistics.in_range(low, high)
         preprocessing = dataclasses.replace(preprocessing, mean=mean, deviation=deviation)
-    labels = dataset.labels or LabelNames(tuple(map(str, range(dataset.num_classes))), CLASSES)
-    return dataclasses.replace(dataset, labels=labels, preprocessing=preprocessing)
+    return dataclasses.replace(dataset, labels=dataset.label_names, preprocessing=preprocessing)
 
 
 def _with_sources(dataset: Dataset, change: Callable[[Source], Source]) -> Dataset:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from experiments.data._labels import LabelNames
+from experiments.data._labels import CLASSES, LabelNames
 from experiments.data._preprocessing import Preprocessing, block_means
 from experiments.data._resize import resize
 from experiments.data._splits import default_number
@@ -213,6 +213,11 @@ class Dataset:
     labels: LabelNames | None = None
     preprocessing: Preprocessing | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def label_names(self) -> LabelNames:
+        """The classes and the task; numbers for names if nothing else is known."""
+        return self.labels or LabelNames(tuple(map(str, range(self.num_classes))), CLASSES)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

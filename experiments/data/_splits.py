@@ -53,4 +53,4 @@ def hold_out(
 
 def _can_be_stratified(labels: np.ndarray, number: int) -> bool:
     counts = np.unique(labels, return_counts=True)[1]
-    return counts.min() >= 2 and len(counts) <= min(number, len(labels) - number)
+    return bool(counts.min() >= 2 and len(counts) <= min(number, len(labels) - number))

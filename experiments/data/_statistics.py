@@ -44,7 +44,9 @@ def measure(pixels: Callable[[np.ndarray], np.ndarray], indices: np.ndarray) -> 
       indices: which images.
     """
     lows, highs, sums, squares, constant, count = [], [], [], [], [], 0
-    shift = None
+    first = pixels(indices[:1])
+    # About the mean of the first image: large values with small variance would lose it to round-off.
+    shift = first.reshape(-1, first.shape[-1]).mean(axis=0, dtype=np.float64)
     for start in range(0, len(indices), _CHUNK):
         chosen = indices[start : start + _CHUNK]
         images = pixels(chosen)
@@ -54,8 +56,6 @@ def measure(pixels: Callable[[np.ndarray], np.ndarray], indices: np.ndarray) -> 
         lows.append(low.min())
         highs.append(high.max())
         values = flat.reshape(-1, images.shape[-1]).astype(np.float64)
-        # About the first mean: large values with small variance would lose it to round-off.
-        shift = values.mean(axis=0) if shift is None else shift
         sums.append((values - shift).sum(axis=0))
         squares.append(((values - shift) ** 2).sum(axis=0))
         count += len(values)

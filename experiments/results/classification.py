@@ -102,7 +102,7 @@ def _balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
 def _f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
     from sklearn.metrics import f1_score
 
-    return float(f1_score(labels, _answers(labels, probabilities), average="macro", zero_division=0))
+    return float(f1_score(labels, _answers(labels, probabilities), average="macro", zero_division=0))  # pyright: ignore[reportArgumentType]
 
 
 def _brier(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import time
+from typing import Any
 
 from experiments import data
 from experiments.config import Config
@@ -48,7 +49,7 @@ def recall(workdir: pathlib.Path, config: Config) -> tuple[data.Preprocessing, d
     try:
         plain = json.loads(path.read_text())
         names = {field.name for field in dataclasses.fields(data.Preprocessing)}
-        known = {
+        known: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in plain.items() if name in names
         }
         return data.Preprocessing(**known), data.LabelNames(tuple(plain["class_names"]), plain["task"])

@@ -53,14 +53,16 @@ def evaluate_run(
         "seeds": list(range(config.seed, config.seed + config.num_seeds)),
         "parameters": predictor.program.num_parameters,
         "num_train": len(dataset.train),
-        **test_metrics(logits, labels, dataset.labels),
+        **test_metrics(logits, labels, dataset.label_names),
         "test_reads": reads,
         "quarter_turn_accuracy": None,
         **statistics,
     }
     sizes = dataset.image_shape[:-1]
     if len(sizes) == 2 and len(set(sizes)) == 1:
-        result["quarter_turn_accuracy"] = _quarter_turn_accuracy(predictor, test, logits, labels, dataset.labels.task)
+        result["quarter_turn_accuracy"] = _quarter_turn_accuracy(
+            predictor, test, logits, labels, dataset.label_names.task
+        )
         sample = test.fetch(np.arange(min(config.equivariance_images, len(test))))["image"]
         group = model_group(config)
         changes = equivariance.logit_changes(predictor.logits, sample, group=group)

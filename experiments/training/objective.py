@@ -36,7 +36,7 @@ class Objective:
     @classmethod
     def of(cls, config: Config, dataset: data.Dataset) -> "Objective":
         """The objective of a run."""
-        task = data.CLASSES if dataset.labels is None else dataset.labels.task
+        task = dataset.label_names.task
         weights = None
         if config.class_weights == BALANCED:
             weights = data.class_weights(data.labels_of(dataset.train), dataset.num_classes, task)

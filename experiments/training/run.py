@@ -131,7 +131,7 @@ def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Job, TrainState]:
     data.check_augmentation(config.augmentation, len(dataset.image_shape) - 1)
     config = with_data_shapes(config, dataset.image_shape, dataset.num_classes)
     layout = create_layout(config.num_devices, batch_size=config.batch_size, seeded=config.num_seeds > 1)
-    plan = create_plan(config, len(dataset.train), dataset.labels.task)
+    plan = create_plan(config, len(dataset.train), dataset.label_names.task)
     program, state = create_program(
         config,
         functools.partial(build_model, config, dtype=compute_dtype(config)),

@@ -58,7 +58,7 @@ def read_pixels(path: pathlib.Path) -> np.ndarray:
             pixels = without_opaque_alpha(pixels, path)
         exchanged, *reversed_axes = _ORIENTATIONS[_orientation(page)]
         pixels = np.swapaxes(pixels, -3, -2) if exchanged else pixels
-        return np.flip(pixels, [axis for axis, turned in zip((-3, -2), reversed_axes, strict=True) if turned])
+        return np.flip(pixels, tuple(axis for axis, turned in zip((-3, -2), reversed_axes, strict=True) if turned))
 
 
 @contextmanager

@@ -29,12 +29,7 @@ def list_folder(path: str, task: str | None = None) -> Listing:
     layout = f"expected {folder}/CLASS/IMAGE, or {folder}/train/CLASS/IMAGE with {folder}/test/CLASS/IMAGE"
     if task == MULTI_LABEL:
         raise UserError("task=multi_label needs a table or an .npz file; a folder gives each image one class")
-    if not folder.is_dir():
-        raise UserError(f"--config.dataset=folder: {layout}; there is no folder {path}")
-    splits = {child.name: child for child in _folders(folder)}
-    named = [name for name in splits if name in ("train", "test", *_VALIDATION)]
-    if named and "train" not in splits:
-        raise UserError(f"{folder} has {', '.join(named)} but no train; {layout}")
+    splits = _splits(folder, layout)
     train = splits.get("train", folder)
     classes = [child.name for child in _folders(train)]
     images, texts, notes = _images(train, classes, layout)
@@ -48,15 +43,25 @@ def list_folder(path: str, task: str | None = None) -> Listing:
             raise UserError(f"no images in {place}; {layout}, with files {', '.join(formats.SUFFIXES)}")
         return Split(images, labels.encode(texts, name=str(place)))
 
-    validation = next((splits[name] for name in _VALIDATION if named and name in splits), None)
+    validation = next((splits[name] for name in _VALIDATION if name in splits), None)
     return Listing(
         name=folder.resolve().name,
         labels=labels,
         train=Split(images, labels.encode(texts, name=str(train))),
         validation=None if validation is None else split(validation),
-        test=(lambda: split(splits["test"])) if "test" in named else None,
+        test=(lambda: split(splits["test"])) if "test" in splits else None,
         notes=notes,
     )
+
+
+def _splits(folder: pathlib.Path, layout: str) -> dict[str, pathlib.Path]:
+    """The folders of splits by their names; none if the folders are classes."""
+    if not folder.is_dir():
+        raise UserError(f"--config.dataset=folder: {layout}; there is no folder {folder}")
+    named = {child.name: child for child in _folders(folder) if child.name in ("train", "test", *_VALIDATION)}
+    if named and "train" not in named:
+        raise UserError(f"{folder} has {', '.join(named)} but no train; {layout}")
+    return named
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -40,6 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
             over_seeds=options.over_seeds,
         )
         write(rows, names, options.output)
+        if options.attention:
+            draw_attention(
+                options.run, [pathlib.Path(row["file"]) for row in rows if "error" not in row], options.attention
+            )
         unread = sum("error" in row for row in rows)
         if unread:
             raise UserError(f"{unread} of {len(rows)} files could not be read; the column error says why")
@@ -55,6 +59,9 @@ def _parser() -> Parser:
     parser.add_argument("--batch_size", type=int, default=64, help="images at a time (default: 64)")
     parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
     parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
+    parser.add_argument(
+        "--attention", metavar="DIR", help="also draw each image and its attention maps, into this folder"
+    )
     return parser
 
 
@@ -114,6 +121,26 @@ def predict_files(
         part = rows[start : start + batch_size]
         _predict_batch(part, first.preprocessing, probabilities, min(batch_size, len(files)), first.labels)
     return rows, first.labels.names
+
+
+def draw_attention(run: str | pathlib.Path, files: Sequence[pathlib.Path], folder: str) -> None:
+    """Draws the attention maps of images.
+
+    Args:
+      run: the work directory of a finished run whose network has attention.
+      files: the images.
+      folder: where the figures go, named as the images.
+
+    Raises:
+      UserError: a network without attention, or a folder that cannot be written.
+    """
+    from experiments.runs import load_run
+    from experiments.visualize.attention.of_files import draw_files
+
+    try:
+        draw_files(load_run(run), files, pathlib.Path(folder))
+    except OSError as error:
+        raise UserError(f"--attention {folder}: {error.strerror or error}") from error
 
 
 def write(rows: list[Row], names: Sequence[str], output: str | None) -> None:

@@ -69,7 +69,7 @@ def _of_earlier_version(config: Config) -> tuple[data.Preprocessing, data.LabelN
     *sizes, channels = build.image_shape(config)
     dtype, value_range = ("float32", (0.0, 1.0)) if config.dataset == "digits" else ("uint8", (0.0, 255.0))
     sizes = tuple(size * config.downscale for size in sizes)
-    preprocessing = data.Preprocessing(sizes, channels, "resize", dtype, value_range, downscale=config.downscale)
+    preprocessing = data.Preprocessing(sizes, channels, "crop", dtype, value_range, downscale=config.downscale)
     return preprocessing, data.LabelNames(tuple(map(str, range(build.num_classes(config)))), data.CLASSES)
 
 

@@ -15,12 +15,12 @@ LAYERS = [
     "results",
     "training",
     "runs",
-    "predict",
-    "evaluate",
     "report",
     "main",
     "benchmark",
     "visualize",
+    "predict",
+    "evaluate",
 ]
 FILES = sorted(
     path for path in (ROOT / "experiments").rglob("*.py") if path.parent.name != "experiments" or path.stem in LAYERS

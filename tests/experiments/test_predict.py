@@ -143,6 +143,13 @@ def test_evaluation_on_a_set_and_on_the_test_split(finished, capsys, tmp_path):
     assert json.loads((tmp_path / "m.json").read_text())["num_images"] == 56
 
 
+def test_attention_maps_of_each_image(finished, tmp_path):
+    workdir, folder, _ = finished
+    image = str(folder / "test" / "dark" / "0.tif")
+    predict.main([str(workdir), image, "--output", str(tmp_path / "p.csv"), "--attention", str(tmp_path / "maps")])
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {"0.png", "0.svg"}
+
+
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [

@@ -173,8 +173,8 @@ def test_maps_turn_in_other_networks(name, overrides):
         (["--index=360"], "--index: expected 0 to 359, one of the 360 test images of digits; got 360"),
         (["--query=1,1"], "--query: expected a run of a self-attention network; got digits_alpha_f_p4_cnn"),
         (["--index=-1"], "--index: expected 0 to 359"),
-        (["--image=nothing.png"], "--image nothing.png: cannot be read (No such file or directory)"),
-        (["--image=text.png"], "--image text.png: cannot be read (not an image"),
+        (["--image=nothing.png"], "--image nothing.png: there is no such file"),
+        (["--image=text.png"], "--image text.png: cannot be read as png"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(arguments, message, run, tmp_path, capsys, monkeypatch):

@@ -34,7 +34,7 @@ def load_tfds(
       UserError: the set is not prepared in the directory, or its examples are not labelled images.
     """
     splits, features = open_splits(name, directory)
-    names = getattr(features.get("label") if hasattr(features, "get") else None, "names", None)
+    names = getattr(features["label"], "names", None) if "label" in features else None
     if names is None or "image" not in features or not {"train", "test"} <= set(splits):
         raise UserError(f"{name}: expected splits train and test of examples with image and label; got {list(splits)}")
 

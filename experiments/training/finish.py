@@ -85,6 +85,7 @@ def test_metrics(logits: np.ndarray, labels: np.ndarray, names: data.LabelNames)
       names: the classes and the task.
     """
     measured = metrics.summarize(logits, labels, names.task)
+    reported = classification.classification_metrics(logits, labels, names.task)
     accuracies = np.atleast_1d(measured["accuracy"])
     mean = float(accuracies.mean())
     return {
@@ -92,10 +93,10 @@ def test_metrics(logits: np.ndarray, labels: np.ndarray, names: data.LabelNames)
         "test_accuracy": mean,
         "test_accuracy_by_seed": accuracies.tolist(),
         "test_accuracy_std": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
-        "test_accuracy_interval": metrics.confidence_interval(mean, len(labels)),
+        "test_accuracy_interval": reported["accuracy"]["interval"],
         "test_loss": float(np.mean(measured["loss"])),
         "calibration_error": float(np.mean(metrics.calibration_error(logits, labels))),
-        "test_metrics": classification.classification_metrics(logits, labels, names.task),
+        "test_metrics": reported,
         "task": names.task,
         "class_names": list(names.names),
         "confusion_matrix": metrics.confusion_matrix(logits, labels).tolist(),

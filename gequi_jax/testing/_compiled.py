@@ -1,4 +1,4 @@
-"""Functions under test as compiled programs: operation by operation, compilation would take most of the time."""
+"""Modules under test as compiled programs: operation by operation, compilation would take most of the time."""
 
 import functools
 from collections.abc import Callable
@@ -9,29 +9,29 @@ from flax import errors, nnx
 
 from gequi_jax._typing import Array
 
+# What JAX and Flax raise if they cannot trace a module: it asks for the value of an array, or updates a variable of
+# another trace.
+UNTRACEABLE = (jax.errors.JAXTypeError, errors.TraceContextError)
+
 
 def compiled(fn: Callable[[Array], Any]) -> Callable[[Array], Any]:
-    """The function as one program for each shape of its input, or as it is if JAX cannot trace it.
+    """An NNX module as one program for each shape of its input; other functions as they are.
+
+    A function may call `nnx.jit` on a module that it encloses, which fails inside another trace and damages the module.
 
     Args:
       fn: a function of one array, or an NNX module, whose variables become arguments of the program. The program does not
-        update them.
+        update them. A module that cannot be traced runs operation by operation.
     """
-    if isinstance(fn, nnx.Module):
-        graph, state = nnx.split(fn)
-        program = functools.partial(jax.jit(lambda state, x: nnx.merge(graph, state)(x)), state)
-    else:
-        program = jax.jit(lambda x: fn(x))
-    can_be_traced = True
+    if not isinstance(fn, nnx.Module):
+        return fn
+    graph, state = nnx.split(fn)
+    program = functools.partial(jax.jit(lambda state, x: nnx.merge(graph, state)(x)), state)
 
     def run(x: Array) -> Any:
-        nonlocal can_be_traced
-        if can_be_traced:
-            try:
-                return program(x)
-            # Values inside a function of NumPy, or a variable of another trace that it updates.
-            except (jax.errors.JAXTypeError, errors.TraceContextError):
-                can_be_traced = False
-        return fn(x)
+        try:
+            return program(x)
+        except UNTRACEABLE:
+            return fn(x)
 
     return run

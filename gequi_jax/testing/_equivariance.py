@@ -32,7 +32,8 @@ def equivariance_errors(
     result: use smooth images that vanish near the border, and compare functions with each other instead of with 0.
 
     Args:
-      fn: the function under test, deterministic: a layer or a model in `eval()` mode. It is compiled if it can be traced.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. An NNX module
+        runs as one compiled program; wrap other functions in `jax.jit`.
       x: one batch of inputs.
       group: the group.
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
@@ -82,7 +83,8 @@ def assert_equivariant(
     """Asserts that a function commutes with the group: fn(L_g x) = L_g fn(x).
 
     Args:
-      fn: the function under test, deterministic: a layer or a model in `eval()` mode. It is compiled if it can be traced.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. An NNX module
+        runs as one compiled program; wrap other functions in `jax.jit`.
       x: one batch of inputs.
       group: the group.
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
@@ -123,7 +125,8 @@ def assert_invariant(
     """Asserts that the group does not change the output of a function: fn(L_g x) = fn(x).
 
     Args:
-      fn: the function under test, deterministic: a layer or a model in `eval()` mode. It is compiled if it can be traced. Its output may have any shape.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. An NNX module
+        runs as one compiled program; wrap other functions in `jax.jit`. Its output may have any shape.
       x: one batch of inputs.
       group: the group.
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for

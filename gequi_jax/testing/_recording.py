@@ -9,8 +9,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import errors, nnx
+from flax import nnx
 from jax.extend import core
+
+from gequi_jax.testing._compiled import UNTRACEABLE
 
 
 @dataclasses.dataclass
@@ -69,7 +71,7 @@ def recorded(model: nnx.Module, x: jax.Array) -> list[Call]:
 
     try:
         results = arrays(state, x)
-    except (jax.errors.JAXTypeError, errors.TraceContextError):
+    except UNTRACEABLE:
         return _recorded(model, x)
     return [
         Call(path, modules[path], inputs, output, position)

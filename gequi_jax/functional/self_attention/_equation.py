@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array
+from gequi_jax.functional._types import wide_type
 from gequi_jax.functional.self_attention._dropout import Dropout
-from gequi_jax.functional.self_attention._operands import Operands, wide_type
+from gequi_jax.functional.self_attention._operands import Operands
 
 
 def attend(operands: Operands, valid: Array, drop: Callable[[Array], Array]) -> Array:

@@ -138,7 +138,7 @@ def _load_published(config: Config, image_shape: tuple[int, ...], num_classes: i
         split["num_validation"] = held_out
         return load_generated(image_shape, num_classes, size=size, **split)
     if config.dataset in _TFDS or config.dataset.startswith("tfds:"):
-        name = _TFDS.get(config.dataset, config.dataset.removeprefix("tfds:"))
+        name = _TFDS.get(config.dataset) or config.dataset.removeprefix("tfds:")
         return load_tfds(name, config.data_dir, **split, **sizes)
     dataset = _PUBLISHED[config.dataset](config.data_dir, **split)
     if config.image_size:

@@ -13,7 +13,7 @@ from experiments.data._splits import default_number
 from experiments.errors import UserError
 
 if TYPE_CHECKING:
-    from experiments.data._file_pixels import FilePixels
+    from experiments.data._file_pixels import FilePixels, Joined
 
 Batch = dict[str, np.ndarray]
 
@@ -70,7 +70,7 @@ class PixelSource:
       preprocessing: of the data set.
     """
 
-    def __init__(self, pixels: "np.ndarray | FilePixels", labels: np.ndarray, preprocessing: Preprocessing):
+    def __init__(self, pixels: "np.ndarray | FilePixels | Joined", labels: np.ndarray, preprocessing: Preprocessing):
         self.pixels = pixels
         self.labels = labels.astype(np.int32)
         self.preprocessing = preprocessing

@@ -1,7 +1,7 @@
 """PNG, JPEG, BMP and WebP by Pillow, where Pillow keeps every bit; EXIF orientation is applied."""
 
 import pathlib
-import warnings
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -65,18 +65,30 @@ def read_pixels(path: pathlib.Path) -> np.ndarray:
 
 @contextmanager
 def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        # A damaged EXIF block is a warning to Pillow; here its orientation is part of the image.
-        warnings.simplefilter("error")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as image:
-            frames = getattr(image, "n_frames", 1)
-            if frames != 1:
-                raise refuse(path, f"holds {frames} images; save each as a file, or all as a TIFF volume")
-            if image.mode not in MODES:
-                raise refuse(path, f"its colours are {image.mode}, which RGB would change; convert it to RGB first")
-            image.getexif()
-            yield image
+    with Image.open(path, formats=_FORMATS) as image:
+        frames = getattr(image, "n_frames", 1)
+        if frames != 1:
+            raise refuse(path, f"holds {frames} images; save each as a file, or all as a TIFF volume")
+        if image.mode not in MODES:
+            raise refuse(path, f"its colours are {image.mode}, which RGB would change; convert it to RGB first")
+        if not _exif_is_whole(image.info.get("exif", b"")):
+            raise refuse(path, "its EXIF block is damaged, so that its orientation is unknown; save it without EXIF")
+        yield image
+
+
+def _exif_is_whole(exif: bytes) -> bool:
+    """Whether the first directory of an EXIF block lies inside it; Pillow reads what is left of a damaged one."""
+    block = exif.removeprefix(b"Exif\0\0")
+    if not block:
+        return True
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None or len(block) < 8:
+        return False
+    (start,) = struct.unpack(f"{order}I", block[4:8])
+    if start + 2 > len(block):
+        return False
+    (count,) = struct.unpack(f"{order}H", block[start : start + 2])
+    return start + 2 + 12 * count <= len(block)
 
 
 def _check_sums(path: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments.data import formats
 from experiments.errors import UserError
@@ -68,3 +69,20 @@ def test_a_page_lost_from_a_tiff_file_is_noticed(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match="damaged"):
         formats.read_image(path)
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize(
+    ("length", "message"), [(60, None), (12, "EXIF block is damaged"), (5, "EXIF block is damaged")]
+)
+def test_a_damaged_exif_block_leaves_the_orientation_unknown(tmp_path, order, length, message):
+    exif = Image.Exif()
+    exif.endian = "<" if order == "II" else ">"
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=block[: length + 6])
+    if message is None:
+        np.testing.assert_array_equal(formats.read_image(tmp_path / "a.png"), np.rot90(COLOURS, -1))
+        return
+    with pytest.raises(UserError, match=message):
+        formats.read_image(tmp_path / "a.png")

@@ -22,6 +22,7 @@ from experiments.visualize import __main__ as visualize
 from experiments.visualize import images as pictured
 from experiments.visualize.attention import captions, command, measure
 from experiments.visualize.attention.draw import panel
+from experiments.visualize.attention.of_files import draw_files
 from experiments.visualize.text import number
 from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
@@ -198,6 +199,16 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
     assert image.shape == (8, 8, 1)
     assert image[:, :3].min() > 0.9
     assert image[:, 5:].max() < 0.1
+
+
+def test_attention_of_image_files_is_drawn_by_their_names(run, tmp_path):
+    for name in ("one", "two"):
+        Image.fromarray(np.random.default_rng(len(name)).integers(0, 256, (9, 9), np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
+    written = draw_files(run, sorted(tmp_path.glob("*.png")), tmp_path / "maps")
+    assert [path.name for path in written] == ["one.png", "one.svg", "two.png", "two.svg"]
+    assert all(path.stat().st_size > 1000 for path in written)
 
 
 @pytest.mark.parametrize(

@@ -1,154 +1,148 @@
-"""Metrics of a trained network on a split, and on transformed copies of it."""
+"""Metrics of a finished run on another set: `python -m experiments.evaluate RUN --data PATH`.
 
-from collections.abc import Callable
+PATH is a folder of class folders, a table (.csv, .tsv, .parquet) or an .npz file; without it the run's own test split is
+read again, which its work directory records.
+"""
+
+import json
+import pathlib
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import data
-from experiments.parallel import Layout
-from experiments.steps import Program, TrainState
-from gequi_jax import actions
-from gequi_jax import testing as equivariance
+from experiments.data import layouts
+from experiments.errors import Parser, UserError, fail
 
-Transform = Callable[[np.ndarray], np.ndarray]
+SPLITS = ("train", "validation", "test", "all")
 
 
-def predict(
-    program: Program,
-    state: TrainState,
-    source: data.Source,
+def main(arguments: list[str] | None = None) -> None:
+    """Parses the flags, evaluates and prints."""
+    parser = Parser(prog="python -m experiments.evaluate", description="Metrics of a run on a labelled set.")
+    parser.add_argument("run", help="work directory of a finished run")
+    parser.add_argument("--data", help="a folder, a table or an .npz file (default: the test split of the run)")
+    parser.add_argument("--split", choices=SPLITS, default="all", help="of --data (default: all of it)")
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
+    parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
+    parser.add_argument("--output", help="a .json file for the metrics")
+    try:
+        options = parser.parse_args(arguments)
+        result = evaluate(
+            options.run,
+            options.data,
+            split=options.split,
+            batch_size=options.batch_size,
+            over_group=options.over_group,
+            over_seeds=options.over_seeds,
+        )
+        show(result)
+        if options.output:
+            _save(result, options.output)
+    except UserError as error:
+        fail(error)
+
+
+def evaluate(
+    run: str | pathlib.Path,
+    path: str | None = None,
     *,
-    batch_size: int,
-    layout: Layout,
-    transform: Transform | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and labels of every example, in order.
-
-    Batches have one shape, so the network is compiled once: the last one is padded, and the padding dropped here.
-
-    Args:
-      program: the run's compiled functions.
-      state: of the run.
-      source: the examples.
-      batch_size: rounded up to a multiple of the number of devices.
-      layout: the devices.
-      transform: applied to each batch of images before the network.
-
-    Returns:
-      Logits `[n, classes]`, with a leading axis of seeds where there are several, and labels `[n]`.
-    """
-    num_devices = layout.mesh.size
-    batch_size = -(-min(batch_size, len(source)) // num_devices) * num_devices
-    logits, labels = [], []
-    for batch, count in data.evaluation_batches(source, batch_size):
-        images = transform(batch["image"]) if transform else batch["image"]
-        # Fetched before the next batch begins: batches in flight hold memory, and on a CPU, where each device of each of
-        # them holds a thread while it waits for the others, they can wait for each other forever.
-        logits.append(np.asarray(program.logits(state, layout.place_whole(images)))[..., :count, :])
-        labels.append(batch["label"][:count])
-    return np.concatenate(logits, axis=-2), np.concatenate(labels)
-
-
-def summarize(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Loss and accuracy, of every seed where there are several.
-
-    Args:
-      logits: `[..., n, classes]`.
-      labels: `[n]`.
-    """
-    log_probabilities = _log_softmax(logits)
-    losses = -np.take_along_axis(log_probabilities, _like(labels, logits), axis=-1)[..., 0]
-    return {
-        "loss": losses.mean(axis=-1),
-        "accuracy": (logits.argmax(axis=-1) == labels).mean(axis=-1),
-    }
-
-
-def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Counts `[true class, predicted class]`, summed over seeds."""
-    num_classes = logits.shape[-1]
-    matrix = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(matrix, (np.broadcast_to(labels, logits.shape[:-1]), logits.argmax(axis=-1)), 1)
-    return matrix
-
-
-def calibration_error(logits: np.ndarray, labels: np.ndarray, *, num_bins: int = 15) -> np.ndarray:
-    """Expected calibration error: mean distance of confidence and accuracy over equal bins of confidence.
-
-    Args:
-      logits: `[..., n, classes]`.
-      labels: `[n]`.
-      num_bins: equal intervals of [0, 1].
-
-    Returns:
-      One number for each seed.
-    """
-    probabilities = np.exp(_log_softmax(logits))
-    confidence, correct = probabilities.max(axis=-1), logits.argmax(axis=-1) == labels
-    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
-    gaps = [np.abs(((confidence - correct) * (bins == index)).mean(axis=-1)) for index in range(num_bins)]
-    return np.sum(gaps, axis=0)
-
-
-def confidence_interval(accuracy: float, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of an accuracy measured on `count` examples."""
-    z = 1.959964
-    centre = (accuracy + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * np.sqrt(accuracy * (1 - accuracy) / count + z * z / (4 * count * count))
-    return float(centre - half), float(centre + half)
-
-
-def transformed(group: Any, element: int) -> Transform:
-    """The action of a group element on a batch of images."""
-
-    def apply(images: np.ndarray) -> np.ndarray:
-        return np.asarray(actions.act_on_grid(element, jnp.asarray(images), group=group))
-
-    return apply
-
-
-def logit_changes(
-    program: Program, state: TrainState, images: np.ndarray, *, group: Any, layout: Layout
+    split: str = "all",
+    batch_size: int = 64,
+    over_group: bool = False,
+    over_seeds: bool = False,
 ) -> dict[str, Any]:
-    """How far the logits of real images move under the group, which an equivariant network does not let them.
+    """Measures a finished run.
 
     Args:
-      program: the run's compiled functions.
-      state: of the run.
-      images: `[n, rows, columns, channels]`.
-      group: the symmetry to test.
-      layout: the devices; each computes all of the images.
+      run: its work directory.
+      path: of a labelled set; None for the run's own test split.
+      split: of that set.
+      batch_size: images at a time.
+      over_group: average probabilities over the group.
+      over_seeds: average probabilities over the seeds of the run.
 
     Returns:
-      `relative`: error of every grid-preserving element as `gequi_jax.testing` defines it, the worst of all seeds;
-      `absolute`: the largest change of any logit; `elements`: which they are.
+      `metrics`, `confusion_matrix`, `class_names` and what was measured, plain data.
+
+    Raises:
+      UserError: no finished run, or a set that does not fit it.
     """
-    elements = actions.grid_preserving_elements(group)
-    images = np.asarray(data.as_unit_range(jnp.asarray(images)))
+    from experiments.results import inputs
+    from experiments.runs import load_seeds
+    from experiments.trained.probabilities import probability_function
 
-    def logits(batch: Any) -> Any:
-        result = np.asarray(program.logits(state, layout.replicate(np.asarray(batch))))
-        # Seeds side by side: the images come first.
-        return result if result.ndim == 2 else np.moveaxis(result, 0, 1).reshape(result.shape[1], -1)
+    if batch_size < 1:
+        raise UserError(f"--batch_size: expected a positive integer; got {batch_size}")
+    runs = load_seeds(run, all_seeds=over_seeds)
+    first, reads = runs[0], None
+    if path is None:
+        dataset = first.load_data()
+        reads = inputs.count_test_read(first.workdir, "evaluate")
+        source = dataset.test()
+    else:
+        source = labelled_source(path, split, first.preprocessing, first.labels)
+    function = probability_function(runs, over_group=over_group)
+    parts = [
+        (function(batch["image"])[:count], batch["label"][:count])
+        for batch, count in data.evaluation_batches(source, min(batch_size, len(source)))
+    ]
+    probabilities, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
+    measured = {"run": str(run), "data": path, "split": split if path else "test", "test_reads": reads}
+    return measured | _measure(probabilities, labels, first.labels)
 
-    relative = equivariance.equivariance_errors(
-        logits, jnp.asarray(images), group=group, input="grid", output="invariant", elements=elements
-    )
-    upright = logits(images)
-    changes = [np.abs(logits(transformed(group, element)(images)) - upright).max() for element in elements]
+
+def _measure(probabilities: np.ndarray, labels: np.ndarray, names: data.LabelNames) -> dict[str, Any]:
+    from experiments.results import classification, metrics
+
+    logits = metrics.logits_of(probabilities, names.task)
     return {
-        "elements": elements,
-        "relative": [float(error) for error in np.asarray(relative)],
-        "absolute": float(max(changes)),
+        "num_images": len(labels),
+        "metrics": classification.classification_metrics(logits, labels, names.task),
+        "calibration_error": float(metrics.calibration_error(logits, labels)),
+        "confusion_matrix": metrics.confusion_matrix(logits, labels).tolist(),
+        "class_names": list(names.names),
     }
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+def labelled_source(
+    path: str, split: str, preprocessing: data.Preprocessing, known: data.LabelNames
+) -> data.PixelSource:
+    """The images of a labelled set as a run reads them, with the run's numbers for its classes.
+
+    Raises:
+      UserError: no such set or split, or classes that the run does not know.
+    """
+    suffix = pathlib.Path(path).suffix
+    lister = {".npz": layouts.list_npz, ".csv": layouts.list_table, ".tsv": layouts.list_table}.get(suffix)
+    lister = layouts.list_table if suffix == ".parquet" else lister or layouts.list_folder
+    return data.open_split(lister(path, known.task), split, preprocessing, known)
 
 
-def _like(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(labels, logits.shape[:-1])[..., None]
+def show(result: dict[str, Any]) -> None:
+    """Prints the metrics, and the confusion matrix of one class for each image."""
+    print(f"{result['run']} on {result['data'] or 'its test split'}: {result['num_images']:,} images")
+    for name, metric in result["metrics"].items():
+        if metric["value"] is not None:
+            low, high = metric["interval"]
+            print(f"  {name.replace('_', ' ')}: {metric['value']:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    print(f"  calibration error: {result['calibration_error']:.4f}")
+    if result["test_reads"]:
+        print(f"  the test split of this run was read {result['test_reads']} times")
+    matrix = np.asarray(result["confusion_matrix"])
+    if matrix.ndim == 2:
+        print("  confusion matrix, rows true, columns predicted:")
+        for name, row in zip(result["class_names"], matrix, strict=True):
+            print(f"    {' '.join(f'{count:6d}' for count in row)}  {name}")
+
+
+def _save(result: dict[str, Any], output: str) -> None:
+    try:
+        pathlib.Path(output).write_text(json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"--output {output}: {error.strerror or error}") from error
+
+
+if __name__ == "__main__":
+    main()

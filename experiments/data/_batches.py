@@ -1,7 +1,7 @@
-"""Batches of indices by grain, and the examples that belong to them.
+"""Batches of examples, in an order that grain computes.
 
-The order is a function of (seed, step) alone, so a run that stops at any batch goes on with the next one. All processes
-draw the same global batch and each reads its own consecutive rows of it.
+The order depends on (seed, step) alone, so a run interrupted at any batch resumes with the next one. All processes draw
+the same global batch, and each reads its own consecutive rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,44 @@ from typing import Any
 import grain
 import numpy as np
 
-from experiments.data._sources import Batch, Source
+from experiments.data._sources import Batch, Source, labels_of
+from experiments.errors import UserError
+
+# Batches read ahead.
+PREFETCH = 8
 
 
 def index_batches(num_examples: int, batch_size: int, *, seed: int) -> grain.MapDataset:
-    """Every epoch in a new random order, without the last incomplete batch: `index_batches(...)[step]` is `[batch]`."""
+    """The indices of each batch, `index_batches(...)[step]`: a new random order each epoch, the incomplete batch dropped."""
     order = grain.MapDataset.range(num_examples).seed(seed).shuffle()
     return order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray).repeat()
+
+
+class BalancedBatches:
+    """Batches in which the classes take turns, each in a new random order whenever it is through.
+
+    `batches[step]` is `[batch]`; like `index_batches` a function of (seed, step) alone.
+
+    Args:
+      labels: `[n]`.
+      batch_size: examples of a batch.
+      seed: of the orders.
+    """
+
+    def __init__(self, labels: np.ndarray, batch_size: int, *, seed: int):
+        self.batch_size = batch_size
+        self.members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self.orders: list[Any] = [
+            grain.MapDataset.range(len(members)).seed(seed + place).shuffle().repeat()
+            for place, members in enumerate(self.members)
+        ]
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        turns, places = positions // len(self.members), positions % len(self.members)
+        return np.asarray(
+            [self.members[place][self.orders[place][int(turn)]] for turn, place in zip(turns, places, strict=True)]
+        )
 
 
 def training_batches(
@@ -27,9 +58,9 @@ def training_batches(
     seeds: Sequence[int],
     process_index: int = 0,
     process_count: int = 1,
-    prefetch: int = 8,
+    balanced: bool = False,
 ) -> grain.DatasetIterator:
-    """An iterator over the rows of this process of every batch of a run; `get_state` and `set_state` move it.
+    """Iterates over this process's rows of every batch of a run; `get_state` and `set_state` save and restore the position.
 
     Args:
       source: the training examples.
@@ -38,9 +69,17 @@ def training_batches(
       seeds: one order for each; with more than one, batches get a leading axis of seeds.
       process_index: which rows.
       process_count: how many processes share a batch.
-      prefetch: batches read ahead.
+      balanced: whether each class has the same share of every batch.
     """
-    orders: list[Any] = [index_batches(len(source), batch_size, seed=seed) for seed in seeds]
+    labels = labels_of(source) if balanced else None
+    if labels is not None and labels.ndim > 1:
+        raise UserError("sampling=balanced needs one class for each image; these have several labels")
+    orders: list[Any] = [
+        index_batches(len(source), batch_size, seed=seed)
+        if labels is None
+        else BalancedBatches(labels, batch_size, seed=seed)
+        for seed in seeds
+    ]
     rows = batch_size // process_count
     mine = slice(process_index * rows, (process_index + 1) * rows)
 
@@ -50,15 +89,15 @@ def training_batches(
             return batches[0]
         return {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
 
-    reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=prefetch)
+    reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH)
     return iter(grain.MapDataset.range(num_steps).map(load).to_iter_dataset(reading))
 
 
 def evaluation_batches(source: Source, batch_size: int) -> Iterator[tuple[Batch, int]]:
-    """The examples in order, the last batch padded with copies of its first example.
+    """Iterates over the examples in order; the last batch is padded with copies of its first example.
 
     Yields:
-      A batch of exactly `batch_size` examples, and how many of them count.
+      A batch of exactly `batch_size` examples, and the number of examples that are not padding.
     """
     for start in range(0, len(source), batch_size):
         indices = np.arange(start, min(start + batch_size, len(source)))

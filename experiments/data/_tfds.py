@@ -1,61 +1,79 @@
-"""Sets prepared through TensorFlow Datasets, read with `tfds.data_source`: random access, no TensorFlow at run time."""
+"""Data sets prepared with TensorFlow Datasets, read by random access without TensorFlow."""
 
 import pathlib
 from typing import Any
 
 import numpy as np
 
+from experiments.data._labels import CLASSES, LabelNames
+from experiments.data._resize import resize
 from experiments.data._sources import Dataset, RecordSource, Source, split_validation
 from experiments.errors import UserError
 
-CLASSES = {"cifar10": 10, "patch_camelyon": 2}
 
-
-def load_tfds(name: str, directory: str, *, num_validation: int, seed: int) -> Dataset:
+def load_tfds(
+    name: str,
+    directory: str,
+    *,
+    num_validation: int,
+    seed: int,
+    image_size: tuple[int, ...] = (),
+    resize_mode: str = "pad",
+) -> Dataset:
     """Opens a prepared set. Where it has no validation split of its own, `num_validation` examples are held out.
 
     Args:
-      name: of a set in `CLASSES`.
+      name: of a set whose examples have `image` and `label`.
       directory: TFDS's data directory.
-      num_validation: examples held out of training, where needed.
+      num_validation: examples held out of training, where needed (0: an eighth).
       seed: of that split.
+      image_size: sizes that every image is given; () leaves them as they are.
+      resize_mode: "resize", "pad" or "crop".
 
     Raises:
-      UserError: the set is not prepared in the directory.
+      UserError: the set is not prepared in the directory, or its examples are not labelled images.
     """
-    splits = open_splits(name, directory)
+    splits, features = open_splits(name, directory)
+    names = getattr(features["label"], "names", None) if "label" in features else None
+    if names is None or "image" not in features or not {"train", "test"} <= set(splits):
+        raise UserError(f"{name}: expected splits train and test of examples with image and label; got {list(splits)}")
+
+    def fit(image: np.ndarray) -> np.ndarray:
+        return resize(image, image_size, mode=resize_mode) if image_size else image
+
     if "validation" in splits:
-        train, validation = (RecordSource(splits[split]) for split in ("train", "validation"))
+        train, validation = (RecordSource(splits[split], fit) for split in ("train", "validation"))
     else:
-        whole: Source = RecordSource(splits["train"])
+        whole: Source = RecordSource(splits["train"], fit)
         train, validation = split_validation(whole, num_validation, seed=seed, name=name)
-    return Dataset(name, train, validation, lambda: RecordSource(splits["test"]), CLASSES[name])
+    labels = LabelNames(tuple(names), CLASSES)
+    return Dataset(name, train, validation, lambda: RecordSource(splits["test"], fit), len(names), labels=labels)
 
 
-def open_splits(name: str, directory: str) -> dict[str, Any]:
-    """Opens all splits of a prepared set by name.
+def open_splits(name: str, directory: str) -> tuple[dict[str, Any], Any]:
+    """Opens all splits of a prepared set by name, and describes the features of its examples.
 
     Raises:
-      UserError: not prepared in `directory`, with the command that prepares it.
+      UserError: it is not prepared in `directory`; the message has the command that prepares it.
     """
     command = f"python -m experiments.data.prepare {name} --data_dir {directory}"
     if not (pathlib.Path(directory) / name).is_dir():
-        raise UserError(f"{name} is not in {directory!r}; get it with: {command} (needs the extra [data])")
+        raise UserError(
+            f"expected {name} in {directory!r}; got no such folder; prepare it: {command} (needs the extra [data])"
+        )
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder_from_directory(_latest(pathlib.Path(directory) / name))
         splits: Any = builder.as_data_source()
-        return splits
+        return splits, builder.info.features
     except Exception as error:
-        raise UserError(
-            f"{name} in {directory!r} cannot be read ({error}); prepare it again with: {command}"
-        ) from error
+        raise UserError(f"{name} in {directory!r} cannot be read ({error}); prepare it again: {command}") from error
 
 
 def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads a whole split into memory."""
-    source = RecordSource(open_splits(name, directory)[split])
+    source = RecordSource(open_splits(name, directory)[0][split])
     batch = source.fetch(np.arange(len(source)))
     return batch["image"], batch["label"]
 
@@ -63,5 +81,5 @@ def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.n
 def _latest(path: pathlib.Path) -> pathlib.Path:
     found = sorted(file.parent for file in path.rglob("dataset_info.json"))
     if not found:
-        raise UserError(f"{path} holds no prepared set (no dataset_info.json)")
+        raise UserError(f"{path}: expected a prepared data set; got no dataset_info.json")
     return found[-1]

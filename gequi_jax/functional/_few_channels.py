@@ -18,6 +18,7 @@ from gequi_jax._typing import Array
 from gequi_jax.functional._blocks import over_blocks
 from gequi_jax.functional._filter_gradient import windows
 from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._types import wide_type
 
 _MOST_CHANNELS = 8
 # The columns and the terms of a block, in bytes.
@@ -55,7 +56,7 @@ def convolve_few_channels(x: Array, filters: Array, sampling: Sampling, precisio
         for size, pads, side in zip(x.shape[1:], sampling.pads, window_shape, strict=False)
     )
     bank = jnp.moveaxis(filters, 0, -2).reshape(-1, side * out_channels)
-    wide = x.dtype if x.dtype.itemsize >= 4 else jnp.float32
+    wide = wide_type(x)
 
     def one_block(images):
         rows = jnp.pad(images, ((0, 0), sampling.pads[0], *((0, 0),) * (images.ndim - 2)))

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from gequi_jax._typing import Array
 from gequi_jax.functional._blocks import over_blocks
 from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._types import wide_type
 
 # The two matrices of a block, in bytes.
 _BLOCK_BYTES = 2**21
@@ -58,7 +59,7 @@ def blocked_filter_gradient(
     image_bytes = _image_bytes(x, out_gradient, window_shape, sampling)
     # The number of window axes on the side of the output gradient.
     moved = image_bytes.index(min(image_bytes))
-    wide = x.dtype if x.dtype.itemsize >= 4 else jnp.float32
+    wide = wide_type(x)
 
     def one_block(images, gradients):
         columns = windows(images, window_shape, gradients.shape[1:-1], sampling, moved)

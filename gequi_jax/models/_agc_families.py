@@ -133,8 +133,10 @@ FAMILIES = (
     _rotmnist(
         "alpha_f_",
         {"p4": (29_460, 98.205)},
-        **_attentive("input")
-        | {"lifting": partial(AttentiveLiftingConv, attention="input", reduction_ratio=1, attention_kernel_dilation=4)},
+        **{
+            **_attentive("input"),
+            "lifting": partial(AttentiveLiftingConv, attention="input", reduction_ratio=1, attention_kernel_dilation=4),
+        },
     ),
     _all_cnn("", {"z2": (None, None), "p4": (1_370_000, 90.68), "p4m": (1_220_000, 92.39)}),
     _all_cnn(

@@ -18,6 +18,7 @@ from gequi_jax._typing import Array, FeatureMap, Float, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.functional._blocks import over_blocks
 from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._types import wide_type
 from gequi_jax.functional.attentive_conv._attention_maps import regular_action
 from gequi_jax.functional.attentive_conv._operators import ResponseAttention
 from gequi_jax.functional.attentive_conv._streamed_stages import (
@@ -56,7 +57,7 @@ def streamed_conv(
     window_shape = bank.shape[1 : 1 + group.dim]
     sizes = Sizes(window_shape, sampling, _out_shape(x, window_shape, sampling), attention.kernel_dilation, residual)
     blocks = _blocks(_transformed(bank, attention, group), _num_blocks(x, bank, sizes))
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = wide_type(x)
     stream = functools.partial(_stream, sizes, x.astype(wide))
     y = _map(
         stream, jax.tree.map(lambda leaf: leaf.astype(wide), blocks)
@@ -71,7 +72,8 @@ def _stream(sizes: Sizes, x: Array, layer: Layer) -> Array:
 
     def one_sample(samples: Array) -> tuple[None, Array]:
         def add_pose(total, w_and_layer):
-            return total + attended_sum(*w_and_layer, sizes), None
+            w, pose_layer = w_and_layer
+            return total + attended_sum(w, pose_layer, sizes), None
 
         start = jnp.zeros((math.prod(sizes.out_shape), layer.kernel.shape[-1]), x.dtype)
         total, _ = lax.scan(add_pose, start, (windows(samples[0], sizes), layer))
@@ -91,7 +93,8 @@ def _stream_backward(sizes: Sizes, residuals: tuple[Array, Layer], out_gradient:
         sample, gradient = samples[0], gradients[0]
 
         def one_pose(_, w_and_layer):
-            return None, attended_sum_gradient(*w_and_layer, gradient, sizes)
+            w, pose_layer = w_and_layer
+            return None, attended_sum_gradient(w, pose_layer, gradient, sizes)
 
         _, (to_windows, to_layer) = lax.scan(one_pose, None, (windows(sample, sizes), layer))
         to_sample = sum_of_windows(to_windows, sizes, sample.shape[: len(sizes.out_shape)])
@@ -140,14 +143,14 @@ def _blocks(layer: Layer, num_blocks: int) -> Layer:
         split = array.reshape(*before, poses, num_blocks, channels // num_blocks, *after)
         return jnp.moveaxis(split, axis + 1, 0).reshape(num_blocks, *before, -1, *after)
 
-    channel = None if layer.channel is None else tuple(block(weights, 1) for weights in layer.channel)
+    channel = None if layer.channel is None else (block(layer.channel[0], 1), block(layer.channel[1], 1))
     spatial = None if layer.spatial is None else block(layer.spatial, layer.spatial.ndim - 2)
     return Layer(block(layer.kernel, 3), channel, spatial)
 
 
 def _num_blocks(x: Array, bank: Array, sizes: Sizes) -> int:
     out_features = bank.shape[-1]
-    itemsize = jnp.promote_types(x.dtype, jnp.float32).itemsize
+    itemsize = wide_type(x).itemsize
     one_channel = x.shape[-1] * math.prod(sizes.out_shape) * len(bank) * itemsize
     return next(
         blocks

@@ -163,11 +163,11 @@ def equal_layers(model):
 @representatives
 def test_nnx_scan_over_equal_layers(name):
     """Equal layers, stacked, in a loop."""
-    if name.endswith("densenet"):
-        pytest.skip("the blocks of a DenseNet all differ in their width")
     model = shrunk.network(name)
     layers = equal_layers(model)
-    assert len(layers) > 1
+    if name.endswith("densenet") or name.startswith("pcam_"):
+        assert len(layers) < 2
+        pytest.skip("its blocks all differ in their width")
     graph, state = nnx.split(layers[0])
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), state, *(nnx.state(layer) for layer in layers[1:]))
     last = getattr(layers[0], "project", getattr(layers[0], "conv2", layers[0]))

@@ -4,6 +4,9 @@ from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding
+from gequi_jax.functional._cosets import coset_pool as coset_pool
+from gequi_jax.functional._cosets import restrict_poses as restrict_poses
+from gequi_jax.functional._cosets import unrestrict_poses as unrestrict_poses
 from gequi_jax.functional._fourier import group_fourier_transform as group_fourier_transform
 from gequi_jax.functional._fourier import inverse_group_fourier_transform as inverse_group_fourier_transform
 from gequi_jax.functional._group_linear import group_linear as group_linear

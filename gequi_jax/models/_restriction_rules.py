@@ -1,0 +1,143 @@
+"""What every kind of layer becomes when its symmetry is restricted from H to K: the same function, more parameters.
+
+The feature map f on H is the feature map `restrict_poses(f)` on K: channel c of coset i is channel (c, i) of |H| / |K|
+times as many, with f_i(x, k) = f(x, k r_i).
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax import nn
+from gequi_jax._typing import Array
+from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.functional import resolve_window_mask
+from gequi_jax.groups import FiniteGroup, right_cosets
+from gequi_jax.models._restricted_layer import RestrictedLayer
+
+
+@functools.singledispatch
+def restricted(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module | None:
+    """The layer for a subgroup, a copy; None for a module that is no layer but holds layers."""
+    return None
+
+
+@restricted.register
+def _(layer: nn.LiftingConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """psi_i(x) = psi(r_i^-1 x), to output coset i."""
+    representatives = right_cosets(group, subgroup)[:, subgroup.identity]
+    bank = _bank(transform_kernel, layer, group)[representatives]  # [i, *window, c, o]
+    kernel = jnp.moveaxis(bank, 0, -1)
+    return _resized_conv(layer, kernel.reshape(*kernel.shape[:-2], -1), subgroup, in_factor=1)
+
+
+@restricted.register
+def _(layer: nn.GroupConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """psi_ij(x, k) = psi(r_i^-1 x, r_i^-1 k r_j), from input coset j to output coset i."""
+    cosets = right_cosets(group, subgroup)
+    bank = _bank(transform_group_kernel, layer, group)[cosets[:, subgroup.identity]]  # [i, *window, m, c, o]
+    kernel = _by_coset(jnp.moveaxis(bank, 0, -1), cosets)
+    return _resized_conv(layer, kernel, subgroup, in_factor=len(cosets))
+
+
+@restricted.register
+def _(layer: nn.GroupLinear, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """W_ij(k) = W(r_i^-1 k r_j), from input coset j to output coset i."""
+    cosets = right_cosets(group, subgroup)
+    relative = group.cayley_table[group.inverses[cosets[:, subgroup.identity]]]  # [i, m] -> r_i^-1 m
+    kernel = jnp.moveaxis(layer.kernel[...][relative], 0, -1)  # [m, c, o, i]
+    return _resized_conv(layer, _by_coset(kernel, cosets), subgroup, in_factor=len(cosets))
+
+
+@restricted.register
+def _(layer: nn.BatchNorm, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """Statistics and parameters of its own for each coset."""
+    return _repeated(layer, len(right_cosets(group, subgroup)), subgroup, ("mean", "var", "scale", "bias"))
+
+
+@restricted.register
+def _(layer: nn.LayerNorm, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """The same statistics, and parameters of its own for each coset."""
+    return _repeated(layer, len(right_cosets(group, subgroup)), subgroup, ("scale", "bias"))
+
+
+@restricted.register
+def _(layer: nnx.Linear, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """W_ij = W for i = j and 0 otherwise: a linear map of the channels of every pose."""
+    cosets = len(right_cosets(group, subgroup))
+    wide = nnx.clone(layer)
+    kernel = layer.kernel[...]
+    wide.kernel = nnx.Param(jnp.kron(kernel, jnp.eye(cosets, dtype=kernel.dtype)))
+    wide.in_features, wide.out_features = layer.in_features * cosets, layer.out_features * cosets
+    _repeat_parameters(wide, cosets, ("bias",))
+    return wide
+
+
+@restricted.register
+def _(layer: nnx.Dropout, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    return nnx.clone(layer)
+
+
+@restricted.register(nn.LiftingSelfAttention)
+@restricted.register(nn.AttentiveLiftingConv)
+def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=True)
+
+
+@restricted.register(nn.GroupSelfAttention)
+@restricted.register(nn.AttentiveGroupConv)
+@restricted.register(nn.ChannelNorm)
+def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=False)
+
+
+@restricted.register
+def _(layer: RestrictedLayer, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=layer.reads_images)
+
+
+def _bank(transform: Any, layer: Any, group: FiniteGroup) -> Array:
+    """The transformed copies of a kernel, all within its mask."""
+    kernel = layer.kernel[...]
+    if layer.window_mask is None:
+        return transform(kernel, group=group)
+    mask = layer.window_mask if callable(layer.window_mask) else jnp.asarray(layer.window_mask)
+    inside = resolve_window_mask(mask, layer.kernel_shape).reshape(layer.kernel_shape)
+    inside = inside.reshape(*inside.shape, *(1,) * (kernel.ndim - group.dim))
+    return jnp.where(inside, transform(jnp.where(inside, kernel, 0), group=group), 0)
+
+
+def _by_coset(kernel: Array, cosets: Any) -> Array:
+    """`[*window, k, (c, j), (o, i)]` from a kernel `[*window, m, c, o, i]` with m = k r_j."""
+    *window, _, channels, outputs, _ = kernel.shape
+    split = jnp.take(kernel, cosets.T.reshape(-1), axis=-4)
+    split = split.reshape(*window, *cosets.T.shape, channels, -1)
+    return split.swapaxes(-2, -3).reshape(*window, cosets.shape[1], channels * len(cosets), -1)
+
+
+def _resized_conv(layer: Any, kernel: Array, subgroup: FiniteGroup, *, in_factor: int) -> nnx.Module:
+    wide = nnx.clone(layer)
+    out_factor = kernel.shape[-1] // layer.out_features
+    wide.group = subgroup
+    wide.kernel = nnx.Param(kernel)
+    wide.in_features, wide.out_features = layer.in_features * in_factor, kernel.shape[-1]
+    _repeat_parameters(wide, out_factor, ("bias",))
+    return wide
+
+
+def _repeated(layer: Any, count: int, subgroup: FiniteGroup, names: tuple[str, ...]) -> nnx.Module:
+    wide = nnx.clone(layer)
+    wide.group = subgroup
+    wide.num_features = layer.num_features * count
+    _repeat_parameters(wide, count, names)
+    return wide
+
+
+def _repeat_parameters(layer: Any, count: int, names: tuple[str, ...]) -> None:
+    for name in names:
+        variable = getattr(layer, name)
+        if variable is not None:
+            setattr(layer, name, type(variable)(jnp.repeat(variable[...], count)))

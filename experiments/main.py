@@ -33,13 +33,14 @@ def _train(command: flags.Command) -> None:
     # Imported late: --help and mistakes in the flags do not wait for JAX.
     from absl import logging
 
-    from experiments.training import parallel, run
+    from experiments.training import compilation_cache, parallel, run
 
     # Both log background failures with a traceback; `run` reports them in one line.
     logging.set_verbosity(logging.FATAL)
     getLogger("asyncio").setLevel("CRITICAL")
     if command.distributed is not None:
         parallel.initialize(**dataclasses.asdict(command.distributed))
+    compilation_cache.enable(command.config.compilation_cache, command.workdir)
     run.run(command.config, command.workdir)
 
 

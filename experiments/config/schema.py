@@ -91,6 +91,12 @@ _OPTIMIZER = {
 }
 
 _OUTPUT = {
+    "compilation_cache": Field(
+        "auto",
+        "Folder in which compiled programs are kept for later runs (auto: compilation_cache beside the work directory; "
+        "off: none).",
+        free_on_resume=True,
+    ),
     "log_every_steps": Field(
         20, "Steps between lines of metrics.jsonl (0: epochs only).", NOT_NEGATIVE, free_on_resume=True
     ),

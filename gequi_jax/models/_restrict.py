@@ -6,6 +6,7 @@ from typing import Any
 from flax import nnx
 
 from gequi_jax._checks import check_group
+from gequi_jax._modules import with_layers_replaced
 from gequi_jax.groups import FiniteGroup, right_cosets
 from gequi_jax.models._restriction_rules import restricted
 from gequi_jax.models._spec import ModelSpec
@@ -45,27 +46,15 @@ def restrict(model: nnx.Module, subgroup: FiniteGroup) -> nnx.Module:
             "that its layers were built with."
         )
     right_cosets(group, subgroup)
-    narrow = _restricted(nnx.clone(model), group, subgroup)
+
+    def replace(module: Any) -> nnx.Module | None:
+        layer = restricted(module, group, subgroup)
+        if layer is None and getattr(module, "group", None) == group:
+            module.group = subgroup
+        return layer
+
+    narrow = with_layers_replaced(nnx.clone(model), replace)
     spec = getattr(model, "spec", None)
     if isinstance(spec, ModelSpec):
         narrow.spec = dataclasses.replace(spec, restricted_to=(*spec.restricted_to, subgroup))
     return narrow
-
-
-def _restricted(module: Any, group: FiniteGroup, subgroup: FiniteGroup) -> Any:
-    layer = restricted(module, group, subgroup)
-    if layer is not None:
-        return layer
-    for name, value in list(vars(module).items()):
-        if isinstance(value, nnx.Variable):
-            raise ValueError(
-                f"model: there is no rule for {type(module).__name__}, which holds {name}; expected layers of gequi_jax.nn, "
-                "nnx.Linear and nnx.Dropout, and modules made of them."
-            )
-        if isinstance(value, nnx.List):
-            setattr(module, name, nnx.List(_restricted(entry, group, subgroup) for entry in value))
-        elif isinstance(value, nnx.Module):
-            setattr(module, name, _restricted(value, group, subgroup))
-    if getattr(module, "group", None) == group:
-        module.group = subgroup
-    return module

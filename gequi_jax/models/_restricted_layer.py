@@ -49,5 +49,6 @@ class RestrictedLayer(nnx.Module):
 
 def _copies(leaf: Array, count: int) -> Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.split(leaf, (count, *leaf.shape)) if not leaf.shape else jnp.broadcast_to(leaf, (count, *leaf.shape))
+        keys = jax.vmap(lambda key: jax.random.split(key, count), out_axes=1)(leaf.reshape(-1))
+        return keys.reshape(count, *leaf.shape)
     return jnp.broadcast_to(leaf, (count, *leaf.shape))

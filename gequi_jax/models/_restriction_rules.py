@@ -13,15 +13,23 @@ from flax import nnx
 
 from gequi_jax import nn
 from gequi_jax._typing import Array
-from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.functional import resolve_window_mask
 from gequi_jax.groups import FiniteGroup, right_cosets
 from gequi_jax.models._restricted_layer import RestrictedLayer
 
 
 @functools.singledispatch
 def restricted(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module | None:
-    """The layer for a subgroup, a copy; None for a module that is no layer but holds layers."""
+    """The layer for a subgroup, a copy; None for a module that is no layer but holds layers.
+
+    Raises:
+      ValueError: if there is no rule for a module with parameters of its own.
+    """
+    for name, value in vars(layer).items():
+        if isinstance(value, nnx.Variable):
+            raise ValueError(
+                f"model: there is no rule for {type(layer).__name__}, which holds {name}; expected layers of gequi_jax.nn, "
+                "nnx.Linear and nnx.Dropout, and modules made of them."
+            )
     return None
 
 
@@ -29,18 +37,16 @@ def restricted(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Mod
 def _(layer: nn.LiftingConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     """psi_i(x) = psi(r_i^-1 x), to output coset i."""
     representatives = right_cosets(group, subgroup)[:, subgroup.identity]
-    bank = _bank(transform_kernel, layer, group)[representatives]  # [i, *window, c, o]
-    kernel = jnp.moveaxis(bank, 0, -1)
-    return _resized_conv(layer, kernel.reshape(*kernel.shape[:-2], -1), subgroup, in_factor=1)
+    kernel = jnp.moveaxis(layer.filter_bank()[representatives], 0, -1)  # [*window, c, o, i]
+    return _resized(layer, kernel.reshape(*kernel.shape[:-2], -1), subgroup, in_factor=1)
 
 
 @restricted.register
 def _(layer: nn.GroupConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     """psi_ij(x, k) = psi(r_i^-1 x, r_i^-1 k r_j), from input coset j to output coset i."""
     cosets = right_cosets(group, subgroup)
-    bank = _bank(transform_group_kernel, layer, group)[cosets[:, subgroup.identity]]  # [i, *window, m, c, o]
-    kernel = _by_coset(jnp.moveaxis(bank, 0, -1), cosets)
-    return _resized_conv(layer, kernel, subgroup, in_factor=len(cosets))
+    kernel = jnp.moveaxis(layer.filter_bank()[cosets[:, subgroup.identity]], 0, -1)  # [*window, m, c, o, i]
+    return _resized(layer, _by_coset(kernel, cosets), subgroup, in_factor=len(cosets))
 
 
 @restricted.register
@@ -49,7 +55,7 @@ def _(layer: nn.GroupLinear, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.M
     cosets = right_cosets(group, subgroup)
     relative = group.cayley_table[group.inverses[cosets[:, subgroup.identity]]]  # [i, m] -> r_i^-1 m
     kernel = jnp.moveaxis(layer.kernel[...][relative], 0, -1)  # [m, c, o, i]
-    return _resized_conv(layer, _by_coset(kernel, cosets), subgroup, in_factor=len(cosets))
+    return _resized(layer, _by_coset(kernel, cosets), subgroup, in_factor=len(cosets))
 
 
 @restricted.register
@@ -99,17 +105,6 @@ def _(layer: RestrictedLayer, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.
     return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=layer.reads_images)
 
 
-def _bank(transform: Any, layer: Any, group: FiniteGroup) -> Array:
-    """The transformed copies of a kernel, all within its mask."""
-    kernel = layer.kernel[...]
-    if layer.window_mask is None:
-        return transform(kernel, group=group)
-    mask = layer.window_mask if callable(layer.window_mask) else jnp.asarray(layer.window_mask)
-    inside = resolve_window_mask(mask, layer.kernel_shape).reshape(layer.kernel_shape)
-    inside = inside.reshape(*inside.shape, *(1,) * (kernel.ndim - group.dim))
-    return jnp.where(inside, transform(jnp.where(inside, kernel, 0), group=group), 0)
-
-
 def _by_coset(kernel: Array, cosets: Any) -> Array:
     """`[*window, k, (c, j), (o, i)]` from a kernel `[*window, m, c, o, i]` with m = k r_j."""
     *window, _, channels, outputs, _ = kernel.shape
@@ -118,7 +113,7 @@ def _by_coset(kernel: Array, cosets: Any) -> Array:
     return split.swapaxes(-2, -3).reshape(*window, cosets.shape[1], channels * len(cosets), -1)
 
 
-def _resized_conv(layer: Any, kernel: Array, subgroup: FiniteGroup, *, in_factor: int) -> nnx.Module:
+def _resized(layer: Any, kernel: Array, subgroup: FiniteGroup, *, in_factor: int) -> nnx.Module:
     wide = nnx.clone(layer)
     out_factor = kernel.shape[-1] // layer.out_features
     wide.group = subgroup

@@ -1,0 +1,49 @@
+"""Networks as ONNX, which programs without JAX run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gequi_jax._typing import Array
+from gequi_jax.export._inference import inference_function, require, resolve_input_shape
+from gequi_jax.export._plain import to_plain
+
+
+def to_onnx(
+    model: nnx.Module,
+    path: str | Path,
+    *,
+    input_shape: Sequence[int] | None = None,
+    preprocessing: Callable[[Array], Array] | None = None,
+) -> None:
+    """Writes a network, its weights included, as an ONNX graph for batches of any size.
+
+    The graph has one input, float32 images `[batch, *spatial, channels]`, and one output, the logits. With onnxruntime:
+
+        import onnxruntime
+        session = onnxruntime.InferenceSession("model.onnx")
+        (logits,) = session.run(None, {session.get_inputs()[0].name: images})
+
+    Args:
+      model: the network; it is exported in `eval()` mode, with plain layers.
+      path: the file.
+      input_shape: `(*spatial, channels)` of one image; `model.input_shape` by default.
+      preprocessing: a function of JAX from images to the inputs of the network, which becomes part of the graph.
+
+    Raises:
+      ValueError: if the input shape is unknown, or the converter has no form for an operator; the message names it.
+      ImportError: if jax2onnx is missing; the message has the command that installs it.
+    """
+    require("jax2onnx", "to_onnx")
+    import jax2onnx
+
+    shape = resolve_input_shape(model, input_shape)
+    predict = inference_function(to_plain(model), preprocessing)
+    images = jax.ShapeDtypeStruct(("batch", *shape), jnp.float32)
+    try:
+        jax2onnx.to_onnx(predict, [images], output_path=str(path), return_mode="file")
+    except (NotImplementedError, KeyError) as error:
+        raise ValueError(f"model: the converter to ONNX cannot express an operator of this network: {error}.") from error

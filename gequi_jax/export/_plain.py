@@ -7,7 +7,14 @@ from flax import nnx
 
 from gequi_jax import nn
 from gequi_jax._modules import with_layers_replaced
-from gequi_jax.export._plain_layers import PlainAttentiveConv, PlainBatchNorm, PlainConv, PlainLinear, PlainSelfAttention
+from gequi_jax.export._plain_layers import (
+    PlainAttentiveConv,
+    PlainBatchNorm,
+    PlainConv,
+    PlainIdentity,
+    PlainLinear,
+    PlainSelfAttention,
+)
 from gequi_jax.groups import FiniteGroup, trivial_group
 
 
@@ -15,7 +22,7 @@ def to_plain(model: nnx.Module) -> nnx.Module:
     """The same network with ordinary layers in place of equivariant ones: a copy, in `eval()` mode.
 
     A lifting or group convolution becomes an `nnx.Conv` with the expanded filter bank, a `GroupLinear` an `nnx.Linear`.
-    Batch norms become multiplications and sums of constants; the positional and pose encodings of self-attention in windows
+    Batch norms become multiplications and sums of constants, dropout goes; the positional and pose encodings of self-attention in windows
     become tables. Self-attention, attention maps and norms keep their form, and attention maps the group.
 
     Args:
@@ -78,6 +85,11 @@ def _(layer: Any) -> nnx.Module:
 @_plain.register
 def _(layer: nn.GroupLinear) -> nnx.Module:
     return PlainLinear(layer)
+
+
+@_plain.register
+def _(layer: nnx.Dropout) -> nnx.Module:
+    return PlainIdentity()
 
 
 @_plain.register

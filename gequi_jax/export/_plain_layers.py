@@ -145,6 +145,14 @@ class PlainBatchNorm(nnx.Module):
         return y.astype(out_type)
 
 
+class PlainIdentity(nnx.Module):
+    """What is left of dropout when a network is evaluated: nothing."""
+
+    def __call__(self, x: Array) -> Array:
+        """Returns its input."""
+        return x
+
+
 def _empty_conv(layer: Any, in_features: int, out_features: int) -> nnx.Conv:
     """An `nnx.Conv` with the sizes of a layer, whose arrays are to be set."""
     spans = tuple((side - 1) * layer.kernel_dilation + 1 for side in layer.kernel_shape)

@@ -26,7 +26,13 @@ def saved(tmp_path, name="digits_r4_sa", **metadata):
     return path
 
 
-@pytest.mark.parametrize("name", models.list_models())
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in shrunk.REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow)
+        for name in models.list_models()
+    ],
+)
 def test_round_trip_bit_for_bit(name, tmp_path):
     model = shrunk.network(name)
     model.eval()
@@ -37,10 +43,10 @@ def test_round_trip_bit_for_bit(name, tmp_path):
 
 
 def test_a_loaded_network_computes_and_trains(tmp_path):
-    path = saved(tmp_path)
-    model, loaded = shrunk.network("digits_r4_sa"), models.load_model(path, rngs=nnx.Rngs(1))
+    name = "rotmnist_p4_cnn"
+    model, loaded = shrunk.network(name), models.load_model(saved(tmp_path, name), rngs=nnx.Rngs(1))
     model.eval()
-    x = shrunk.images("digits_r4_sa")
+    x = shrunk.images(name)
     np.testing.assert_array_equal(loaded(x), model(x))
     loaded.train()
     assert np.isfinite(loaded(x)).all()

@@ -63,7 +63,7 @@ def preprocessing(run: Run) -> dict[str, Any]:
         np.asarray(run.normalize(jnp.full((1, 1, 1, channels), value, jnp.float32)))[0, 0, 0] for value in (0.0, 1.0)
     )
     std = 1 / (one - zero)
-    return {"range": [0, 1], "mean": np.round(-zero * std, 4).tolist(), "std": np.round(std, 4).tolist()}
+    return {"range": [0, 1], "mean": _rounded(-zero * std), "std": _rounded(std)}
 
 
 def metrics(run: Run) -> dict[str, Any]:
@@ -77,6 +77,10 @@ def metrics(run: Run) -> dict[str, Any]:
         "epochs": finished["epochs"],
         "command": report.command(finished),
     }
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from gequi_jax import functional
 from gequi_jax._typing import Array
 from gequi_jax.export._inference import inference_function, require, resolve_input_shape
 from gequi_jax.export._plain import to_plain
+
+
+_ALL_CHANNELS = 2**31
 
 
 def to_onnx(
@@ -41,9 +46,14 @@ def to_onnx(
     import jax2onnx
 
     shape = resolve_input_shape(model, input_shape)
-    predict = inference_function(to_plain(model), preprocessing)
+    plain: Any = to_plain(model)
+    # All scores and all responses at once: plain operations in place of loops with a backward pass of their own.
+    plain.set_attributes(implementation="reference", raise_if_not_found=False)
+    plain.set_attributes(block_size=_ALL_CHANNELS, raise_if_not_found=False)
+    predict = inference_function(plain, preprocessing)
     images = jax.ShapeDtypeStruct(("batch", *shape), jnp.float32)
     try:
-        jax2onnx.to_onnx(predict, [images], output_path=str(path), return_mode="file")
+        with functional.assumed_platform("default"):
+            jax2onnx.to_onnx(predict, [images], output_path=str(path), return_mode="file")
     except (NotImplementedError, KeyError) as error:
         raise ValueError(f"model: the converter to ONNX cannot express an operator of this network: {error}.") from error

@@ -12,6 +12,7 @@ from gequi_jax.export._plain_layers import (
     PlainBatchNorm,
     PlainConv,
     PlainIdentity,
+    PlainLayerNorm,
     PlainLinear,
     PlainSelfAttention,
 )
@@ -23,7 +24,7 @@ def to_plain(model: nnx.Module) -> nnx.Module:
 
     A lifting or group convolution becomes an `nnx.Conv` with the expanded filter bank, a `GroupLinear` an `nnx.Linear`.
     Batch norms become multiplications and sums of constants, dropout goes; the positional and pose encodings of self-attention in windows
-    become tables. Self-attention, attention maps and norms keep their form, and attention maps the group.
+    become tables. Self-attention and attention maps keep their form.
 
     Args:
       model: a network or layer of this package, or modules made of them.
@@ -90,6 +91,11 @@ def _(layer: nn.GroupLinear) -> nnx.Module:
 @_plain.register
 def _(layer: nnx.Dropout) -> nnx.Module:
     return PlainIdentity()
+
+
+@_plain.register
+def _(layer: nn.ChannelNorm) -> nnx.Module:
+    return PlainLayerNorm(layer)
 
 
 @_plain.register

@@ -145,6 +145,28 @@ class PlainBatchNorm(nnx.Module):
         return y.astype(out_type)
 
 
+class PlainLayerNorm(nnx.Module):
+    """A layer norm over fixed axes: y = scale (x - mean) / sqrt(var + epsilon) + bias.
+
+    Args:
+      layer: a `LayerNorm` or `ChannelNorm`.
+    """
+
+    def __init__(self, layer: Any):
+        self.axes, self.epsilon, self.dtype = layer.reduction_axes, layer.epsilon, layer.dtype
+        self.scale, self.bias = layer.scale, layer.bias
+
+    def __call__(self, x: Array) -> Array:
+        """Maps images or feature maps to normalised ones of the same shape."""
+        out_type = x.dtype if self.dtype is None else self.dtype
+        shape = (1,) * (x.ndim - 1) + (-1,)
+        wide, scale, bias = promote_dtype((x, self.scale[...], self.bias[...]))
+        centred = wide - wide.mean(axis=self.axes, keepdims=True)
+        factor = jax.lax.rsqrt(jnp.square(centred).mean(axis=self.axes, keepdims=True) + self.epsilon)
+        y = centred * (factor * scale.reshape(shape)) + bias.reshape(shape)
+        return y.astype(out_type)
+
+
 class PlainIdentity(nnx.Module):
     """What is left of dropout when a network is evaluated: nothing."""
 

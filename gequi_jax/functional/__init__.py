@@ -10,6 +10,7 @@ from gequi_jax.functional._cosets import unrestrict_poses as unrestrict_poses
 from gequi_jax.functional._fourier import group_fourier_transform as group_fourier_transform
 from gequi_jax.functional._fourier import inverse_group_fourier_transform as inverse_group_fourier_transform
 from gequi_jax.functional._group_linear import group_linear as group_linear
+from gequi_jax.functional._platform import assumed_platform as assumed_platform
 from gequi_jax.functional._pooling import Reduction as Reduction
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool

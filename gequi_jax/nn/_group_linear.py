@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from gequi_jax import functional
 from gequi_jax._checks import check_channels, check_group, check_positive_integer
@@ -69,7 +70,7 @@ class GroupLinear(nnx.Module):
     def __call__(self, x: Float[Array, "*batch group in_features"]) -> Float[Array, "*batch group out_features"]:
         """Maps `[..., group, in_features]` to `[..., group, out_features]`."""
         check_channels(type(self).__name__, x, self.in_features)
-        x, kernel, bias = nnx.nn.dtypes.promote_dtype(
+        x, kernel, bias = promote_dtype(
             (x, self.kernel[...], None if self.bias is None else self.bias[...]), dtype=self.dtype
         )
         y = functional.group_linear(x, kernel, group=self.group, precision=self.precision)

@@ -1,7 +1,8 @@
 """What users of Flax do with a network, for every network, in `train()` mode with dropout.
 
 Most of it is traced, not compiled: errors of traces, types and shapes appear there. One network of each architecture
-also runs. `pytest -m slow tests/models/test_contract.py` puts every network through everything.
+also runs. The default tests take one network of each architecture; `pytest -m "" tests/models/test_contract.py`, which
+continuous integration runs, takes every one.
 """
 
 import copy
@@ -20,8 +21,6 @@ from tests import shrunk
 NAMES = models.list_models()
 BATCH = 2
 
-every_network = pytest.mark.parametrize("name", NAMES)
-# What takes long: one network of each architecture, and all others with `-m slow`.
 representatives = pytest.mark.parametrize(
     "name", [name if name in shrunk.REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 )
@@ -69,7 +68,7 @@ def test_jit_over_split_state(name):
     assert shapes(changed) == shapes(rest)
 
 
-@every_network
+@representatives
 def test_grad_over_merged_state(name):
     _, params, rest = shrunk.split(name)
     (value, changed), gradients = traced(gradient, name)
@@ -125,7 +124,7 @@ def test_nnx_vmap_over_an_ensemble(name):
     assert logits.shape == (members, BATCH, models.model_info(name).num_classes)
 
 
-@every_network
+@representatives
 def test_bfloat16(name):
     model = nnx.eval_shape(
         lambda: models.create_model(name, rngs=nnx.Rngs(0), dtype=jnp.bfloat16, **shrunk.overrides(name))
@@ -138,7 +137,7 @@ def test_bfloat16(name):
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, nnx.state(model, nnx.BatchStat))))
 
 
-@every_network
+@representatives
 def test_copies_are_independent_and_equal(name):
     model = shrunk.network(name)
     before = jax.tree.map(np.asarray, nnx.state(model, nnx.Param))

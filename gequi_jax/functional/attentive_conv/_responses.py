@@ -92,6 +92,7 @@ def _attended_in_blocks(
 ) -> tuple[Array, Maps]:
     if plan is None:
         attention = modulation.response_attention(params)
+        assert attention is not None, "the plan says that attention can be streamed"
         return streamed_conv(x, bank, attention, sampling, group=modulation.group, residual=modulation.residual), ()
 
     def one_channel(kernel_and_params):

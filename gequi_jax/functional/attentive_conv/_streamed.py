@@ -71,7 +71,8 @@ def _stream(sizes: Sizes, x: Array, layer: Layer) -> Array:
 
     def one_sample(sample: Array) -> Array:
         def add_pose(total, w_and_layer):
-            return total + attended_sum(*w_and_layer, sizes), None
+            w, pose_layer = w_and_layer
+            return total + attended_sum(w, pose_layer, sizes), None
 
         start = jnp.zeros((math.prod(sizes.out_shape), layer.kernel.shape[-1]), x.dtype)
         return lax.scan(add_pose, start, (windows(sample, sizes), layer))[0]
@@ -90,7 +91,8 @@ def _stream_backward(sizes: Sizes, residuals: tuple[Array, Layer], out_gradient:
         sample, gradient = sample_and_gradient
 
         def one_pose(_, w_and_layer):
-            return None, attended_sum_gradient(*w_and_layer, gradient, sizes)
+            w, pose_layer = w_and_layer
+            return None, attended_sum_gradient(w, pose_layer, gradient, sizes)
 
         _, (to_windows, to_layer) = lax.scan(one_pose, None, (windows(sample, sizes), layer))
         to_sample = sum_of_windows(to_windows, sizes, sample.shape[: len(sizes.out_shape)])
@@ -139,7 +141,7 @@ def _blocks(layer: Layer, num_blocks: int) -> Layer:
         split = array.reshape(*before, poses, num_blocks, channels // num_blocks, *after)
         return jnp.moveaxis(split, axis + 1, 0).reshape(num_blocks, *before, -1, *after)
 
-    channel = None if layer.channel is None else tuple(block(weights, 1) for weights in layer.channel)
+    channel = None if layer.channel is None else (block(layer.channel[0], 1), block(layer.channel[1], 1))
     spatial = None if layer.spatial is None else block(layer.spatial, layer.spatial.ndim - 2)
     return Layer(block(layer.kernel, 3), channel, spatial)
 

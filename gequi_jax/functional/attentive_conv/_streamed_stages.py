@@ -151,6 +151,7 @@ def _channel_attention(mean: Array, largest: Array, w1: Array, w2: Array) -> Arr
 
 def _through_channel(forward: _Forward, layers: tuple[Array, Array], to_attended: Array):
     """The gradients of the responses and of both layers, from that of u."""
+    assert forward.channel is not None, "the layer has channel attention"
     _, transpose = jax.vjp(_channel_attention, *forward.pooled, *layers)
     to_mean, to_max, *to_layers = transpose((forward.responses * to_attended).sum(axis=1))
     responses = forward.responses

@@ -43,8 +43,9 @@ def relative_error(y, expected):
     return float(jnp.abs(y - expected).max() / jnp.abs(expected).max())
 
 
+@nnx.jit
 def logits(model, x):
-    return nnx.jit(lambda model, x: model(x))(model, x)
+    return model(x)
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])

@@ -15,6 +15,7 @@ from gequi_jax.functional._pooling import Reduction as Reduction
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool
 from gequi_jax.functional._pooling import spatial_pool as spatial_pool
+from gequi_jax.functional._symmetrize import symmetrize as symmetrize
 from gequi_jax.functional._windows import WindowMask as WindowMask
 from gequi_jax.functional._windows import WindowSize as WindowSize
 from gequi_jax.functional._windows import resolve_window_mask as resolve_window_mask

@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> None:
         run = load_run(options.run)
         output = pathlib.Path(options.output or run.workdir / f"{run.config.model}{FORMATS[options.to]}")
         _write(run, options.to, output)
-        print(f"{output}: {run.config.model}, test accuracy {100 * run.accuracy:.2f} %, {output.stat().st_size:,} bytes")
+        print(
+            f"{output}: {run.config.model}, test accuracy {100 * run.accuracy:.2f} %, {output.stat().st_size:,} bytes"
+        )
     except UserError as error:
         fail(error)
 

@@ -13,7 +13,6 @@ from gequi_jax._typing import Array
 from gequi_jax.export._inference import inference_function, require, resolve_input_shape
 from gequi_jax.export._plain import to_plain
 
-
 _ALL_CHANNELS = 2**31
 
 
@@ -55,5 +54,6 @@ def to_onnx(
     try:
         with functional.assumed_platform("default"):
             jax2onnx.to_onnx(predict, [images], output_path=str(path), return_mode="file")
-    except (NotImplementedError, KeyError) as error:
-        raise ValueError(f"model: the converter to ONNX cannot express an operator of this network: {error}.") from error
+    except Exception as error:  # The converter raises errors of many kinds where it does not know an operator.
+        first_line = str(error).partition("\n")[0]
+        raise ValueError(f"model: jax2onnx cannot express an operator of this network: {first_line}") from error

@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 
-
 _ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed platform", default=None)
 
 

@@ -7,7 +7,6 @@ times as many, with f_i(x, k) = f(x, k r_i).
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -107,7 +106,7 @@ def _(layer: RestrictedLayer, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.
 
 def _by_coset(kernel: Array, cosets: Any) -> Array:
     """`[*window, k, (c, j), (o, i)]` from a kernel `[*window, m, c, o, i]` with m = k r_j."""
-    *window, _, channels, outputs, _ = kernel.shape
+    *window, _, channels, _, _ = kernel.shape
     split = jnp.take(kernel, cosets.T.reshape(-1), axis=-4)
     split = split.reshape(*window, *cosets.T.shape, channels, -1)
     return split.swapaxes(-2, -3).reshape(*window, cosets.shape[1], channels * len(cosets), -1)

@@ -39,7 +39,14 @@ def kinds_of_layers(module: nnx.Module) -> set[type]:
 
 
 def test_what_a_plain_network_is_made_of():
-    equivariant = {nn.LiftingConv, nn.GroupConv, nn.BatchNorm, nn.LayerNorm, nn.GroupSelfAttention, nn.LiftingSelfAttention}
+    equivariant = {
+        nn.LiftingConv,
+        nn.GroupConv,
+        nn.BatchNorm,
+        nn.LayerNorm,
+        nn.GroupSelfAttention,
+        nn.LiftingSelfAttention,
+    }
     for name in ("rotmnist_p4_cnn", "digits_r4_sa"):
         model = trained(name)
         plain = export.to_plain(model)

@@ -161,5 +161,3 @@ def test_what_cannot_be_restricted_is_refused():
         models.restrict(nnx.Linear(1, 1, rngs=nnx.Rngs(0)), group_by_name("z2"))
     with pytest.raises(ValueError, match="no rule for Conv, which holds bias"):
         models.restrict(Alone(nnx.Conv(1, 1, 3, rngs=nnx.Rngs(0)), group_by_name("p4")), group_by_name("z2"))
-
-

@@ -67,7 +67,9 @@ def test_arguments_of_every_kind_survive(tmp_path):
         "pose_index": functional.relative_pose,
         "kernel_init": nnx.initializers.zeros_init(),
     }
-    model = models.create_model("digits_r4_sa", rngs=nnx.Rngs(0), dtype=jnp.bfloat16, param_dtype=jnp.bfloat16, **overrides)
+    model = models.create_model(
+        "digits_r4_sa", rngs=nnx.Rngs(0), dtype=jnp.bfloat16, param_dtype=jnp.bfloat16, **overrides
+    )
     models.save_weights(model, tmp_path / "model.safetensors")
     loaded = models.load_model(tmp_path / "model.safetensors")
     model.eval()
@@ -117,7 +119,7 @@ def test_files_of_another_version_or_another_program(tmp_path):
     rewritten(path, metrics=json.dumps({"test_accuracy": 100.0}))
     one_line("was altered", path)
     rewritten(path, format_version="2")
-    one_line("expected gequi_jax weights of format version 1; .* is format version 2", path)
+    one_line(r"expected gequi_jax weights of format version 1; .* is format version 2", path)
     path.write_bytes(safetensors.numpy.save({"a": np.zeros(2, np.float32)}))
     one_line("is no file of gequi_jax weights", path)
 
@@ -140,7 +142,7 @@ def test_pretrained_networks_have_measured_metrics(name):
 
 
 def test_what_has_no_trained_weights_is_refused():
-    with pytest.raises(ValueError, match="pretrained: expected one of .* got 'rotmnist_r16m_sa'"):
+    with pytest.raises(ValueError, match=r"pretrained: expected one of .* got 'rotmnist_r16m_sa'"):
         models.create_model("rotmnist_r16m_sa", rngs=nnx.Rngs(0), pretrained=True)
     with pytest.raises(ValueError, match="use the arguments that the network was trained with"):
         models.create_model("digits_r4_sa", rngs=nnx.Rngs(0), pretrained=True, num_classes=3)

@@ -16,8 +16,8 @@ def restrict(model: nnx.Module, subgroup: FiniteGroup) -> nnx.Module:
     """The network for a subgroup K that computes the same function as a network for H: a copy with more parameters.
 
     Poses split into the right cosets of K, and channels multiply by |H| / |K|: convolutions become convolutions on K, norms
-    and linear maps grow by the cosets. Attention has a copy of its parameters for each coset and computes |H| / |K| times
-    as much as before. The outputs are those of the network, up to rounding, in `eval()` mode; further training breaks the
+    and linear maps grow by the cosets. Self-attention and attention to responses have a copy of their parameters for each
+    coset and compute |H| / |K| times as much as before. The outputs are those of the network, up to rounding, in `eval()` mode; further training breaks the
     symmetries that are in H and not in K, where the data ask for it.
 
     Args:

@@ -1,13 +1,14 @@
 """Any equivariant layer for a subgroup: one copy of its parameters for each coset."""
 
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax._typing import Array, OutFeatureMap
-from gequi_jax.functional import restrict_poses, unrestrict_poses
+from gequi_jax.functional import Maps, as_maps, restrict_poses, unrestrict_poses
 from gequi_jax.groups import FiniteGroup, right_cosets
 
 
@@ -33,7 +34,7 @@ class RestrictedLayer(nnx.Module):
         self.reads_images = reads_images
         num_cosets = len(right_cosets(group, subgroup))
         graph, state = nnx.split(layer)
-        self.copies = nnx.merge(graph, jax.tree.map(lambda leaf: _copies(leaf, num_cosets), state))
+        self.copies = nnx.merge(graph, jax.tree.map(lambda leaf: copies(leaf, num_cosets), state))
 
     def __call__(self, x: Array) -> OutFeatureMap:
         """Maps images, or feature maps `[batch, *spatial, |K|, in_features]`, to `[batch, *spatial, |K|, out_features]`."""
@@ -41,13 +42,64 @@ class RestrictedLayer(nnx.Module):
         if not self.reads_images:
             x = unrestrict_poses(x, **groups)
         y = nnx.vmap(lambda layer, x: layer(x), in_axes=(0, None))(self.copies, x)
-        y = restrict_poses(y, **groups).reshape(*y.shape[:-2], self.group.order, y.shape[-1], len(y))
-        # Of the poses that copy i computed, those of coset i.
-        own = jnp.diagonal(y, axis1=0, axis2=-1)
-        return own.reshape(*own.shape[:-2], own.shape[-2] * own.shape[-1])
+        return own_cosets(y, **groups)
 
 
-def _copies(leaf: Array, count: int) -> Array:
+@dataclasses.dataclass(frozen=True)
+class RestrictedAttention:
+    """Attention of an input for a subgroup K: an operator with one copy of its parameters for each coset.
+
+    Attributes:
+      operator: an operator that attends to the input.
+      group: the group H for which it was made.
+      subgroup: the subgroup K.
+    """
+
+    operator: Any
+    group: FiniteGroup
+    subgroup: FiniteGroup
+    attends_to: ClassVar[str] = "input"
+
+    def __call__(self, signal: Array, params: Any, *, group: FiniteGroup) -> Maps:
+        """The maps of an input `[batch, *spatial, |K|, channels]`, with parameters stacked over the cosets."""
+        groups: dict[str, Any] = {"group": self.group, "subgroup": self.subgroup}
+        x = unrestrict_poses(signal, **groups)
+        maps = jax.vmap(lambda params: as_maps(self.operator(x, params, group=self.group)))(params)
+        # A map that does not vary with the channel varies with the coset.
+        return tuple(
+            own_cosets(jnp.broadcast_to(one_map, (*one_map.shape[:-1], x.shape[-1])), **groups) for one_map in maps
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionOfAnImage:
+    """Attention of an image, which has no poses: the same map whatever the group of the convolution.
+
+    Attributes:
+      operator: an operator that attends to the input.
+      group: the group H for which it was made.
+    """
+
+    operator: Any
+    group: FiniteGroup
+    attends_to: ClassVar[str] = "input"
+
+    def __call__(self, signal: Array, params: Any, *, group: FiniteGroup) -> Maps:
+        """The maps of an image `[batch, *spatial, 1, channels]`."""
+        return as_maps(self.operator(signal, params, group=self.group))
+
+
+def own_cosets(y: Array, *, group: FiniteGroup, subgroup: FiniteGroup) -> OutFeatureMap:
+    """Of the feature maps on H that every copy computed, `[coset, batch, ...]`, those of its own coset, as one on K."""
+    cosets, channels = y.shape[0], y.shape[-1]
+    by_coset = restrict_poses(y, group=group, subgroup=subgroup)
+    by_coset = by_coset.reshape(*by_coset.shape[:-1], channels, cosets)
+    own = jnp.diagonal(by_coset, axis1=0, axis2=-1)
+    return own.reshape(*own.shape[:-2], channels * cosets)
+
+
+def copies(leaf: Array, count: int) -> Array:
+    """Equal copies of an array, or different keys from a random key, along a new first axis."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         keys = jax.vmap(lambda key: jax.random.split(key, count), out_axes=1)(leaf.reshape(-1))
         return keys.reshape(count, *leaf.shape)

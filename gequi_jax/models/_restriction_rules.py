@@ -7,13 +7,14 @@ times as many, with f_i(x, k) = f(x, k r_i).
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import nn
 from gequi_jax._typing import Array
 from gequi_jax.groups import FiniteGroup, right_cosets
-from gequi_jax.models._restricted_layer import RestrictedLayer
+from gequi_jax.models._restricted_layer import AttentionOfAnImage, RestrictedAttention, RestrictedLayer, copies
 
 
 @functools.singledispatch
@@ -32,16 +33,16 @@ def restricted(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Mod
     return None
 
 
-@restricted.register
-def _(layer: nn.LiftingConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+@restricted.register(nn.LiftingConv)
+def _lifting_conv(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     """psi_i(x) = psi(r_i^-1 x), to output coset i."""
     representatives = right_cosets(group, subgroup)[:, subgroup.identity]
     kernel = jnp.moveaxis(layer.filter_bank()[representatives], 0, -1)  # [*window, c, o, i]
     return _resized(layer, kernel.reshape(*kernel.shape[:-2], -1), subgroup, in_factor=1)
 
 
-@restricted.register
-def _(layer: nn.GroupConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+@restricted.register(nn.GroupConv)
+def _group_conv(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     """psi_ij(x, k) = psi(r_i^-1 x, r_i^-1 k r_j), from input coset j to output coset i."""
     cosets = right_cosets(group, subgroup)
     kernel = jnp.moveaxis(layer.filter_bank()[cosets[:, subgroup.identity]], 0, -1)  # [*window, m, c, o, i]
@@ -86,14 +87,35 @@ def _(layer: nnx.Dropout, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Modu
     return nnx.clone(layer)
 
 
+@restricted.register
+def _(layer: nn.AttentiveLiftingConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """A lifting convolution behind the same attention to the image; attention to responses has copies."""
+    if layer.attention.attends_to != "input":
+        return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=True)
+    wide: Any = _lifting_conv(layer, group, subgroup)
+    wide.attention = AttentionOfAnImage(layer.attention, group)
+    return wide
+
+
+@restricted.register
+def _(layer: nn.AttentiveGroupConv, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """A group convolution behind copies of the attention to the input; attention to responses has copies of all."""
+    if layer.attention.attends_to != "input":
+        return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=False)
+    wide: Any = _group_conv(layer, group, subgroup)
+    cosets = len(right_cosets(group, subgroup))
+    wide.attention = RestrictedAttention(layer.attention, group, subgroup)
+    params = jax.tree.map(lambda leaf: copies(leaf, cosets), layer.attention_params)
+    wide.attention_params = nnx.data(params)
+    return wide
+
+
 @restricted.register(nn.LiftingSelfAttention)
-@restricted.register(nn.AttentiveLiftingConv)
 def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=True)
 
 
 @restricted.register(nn.GroupSelfAttention)
-@restricted.register(nn.AttentiveGroupConv)
 @restricted.register(nn.ChannelNorm)
 def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=False)

@@ -1,24 +1,27 @@
 """Trained networks of finished runs in Python: `load_run(workdir).model(images)`."""
 
+import functools
 import pathlib
 
 from absl import logging
 from flax import nnx
 
+from experiments import data
 from experiments.config import saved
 from experiments.errors import UserError
-from experiments.results import summary
+from experiments.results import inputs, summary
 from experiments.trained.build import build_model, model_group
 from experiments.trained.run import Run as Run
 from experiments.trained.run import with_downsampling as with_downsampling
 from experiments.trained.weights import put_weights
 
 
-def load_run(workdir: str | pathlib.Path) -> Run:
+def load_run(workdir: str | pathlib.Path, *, seed_index: int = 0) -> Run:
     """Restores the network of a finished run.
 
     Args:
       workdir: the work directory of `python -m experiments.main`.
+      seed_index: which network of a run with several seeds.
 
     Returns:
       The network with the weights of its best epoch, and what is needed to use it.
@@ -44,7 +47,10 @@ def load_run(workdir: str | pathlib.Path) -> Run:
     seeded = config.num_seeds > 1
     layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=seeded)
     # The number of steps only determines the learning rate, which is not stored.
-    _, state = create_program(config, lambda rngs: build_model(config, rngs), steps_per_epoch=1, layout=layout)
+    preprocessing, labels = inputs.recall(workdir, config)
+    normalize = data.normalization(config.normalization, preprocessing)
+    build = functools.partial(build_model, config)
+    _, state = create_program(config, build, normalize=normalize, steps_per_epoch=1, layout=layout)
     with checkpoints.Checkpoints(workdir, layout) as kept:
         if kept.best is None:
             raise UserError(
@@ -52,8 +58,15 @@ def load_run(workdir: str | pathlib.Path) -> Run:
             )
         state, _ = kept.restore(kept.best, state)
     outline = nnx.eval_shape(lambda: build_model(config, nnx.Rngs(config.seed)))
-    model = put_weights(outline, inference_params(state), state.other, seeded=seeded)
-    return Run(workdir, config, model_group(config), model, finished["test_accuracy"])
+    model = put_weights(outline, inference_params(state), state.other, seeded=seeded, seed_index=seed_index)
+    return Run(workdir, config, model_group(config), model, finished["test_accuracy"], preprocessing, labels)
+
+
+def load_seeds(workdir: str | pathlib.Path, *, all_seeds: bool) -> list[Run]:
+    """Restores the networks of all seeds of a finished run, or of the first alone."""
+    first = load_run(workdir)
+    others = range(1, first.config.num_seeds) if all_seeds else ()
+    return [first, *(load_run(workdir, seed_index=index) for index in others)]
 
 
 def _finished(workdir: pathlib.Path, checkpoints: str) -> dict:

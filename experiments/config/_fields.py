@@ -41,6 +41,7 @@ class Field:
       help: one or two sentences.
       range: of a number.
       choices: the names that a text, or each entry of a tuple of texts, may have; empty if there is no fixed list.
+      prefixes: beginnings of further names, as far as a name has more than that.
       free_on_resume: whether a resumed run may have another value. Such a field changes what is written, where the data
         are or when training ends, and nothing that has been trained.
     """
@@ -49,4 +50,10 @@ class Field:
     help: str
     range: Range = ANY
     choices: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
     free_on_resume: bool = False
+
+    def allows(self, name: Any) -> bool:
+        """Whether a name is a choice, or begins as one may."""
+        begins = isinstance(name, str) and any(name.startswith(prefix) and name != prefix for prefix in self.prefixes)
+        return not self.choices or name in self.choices or begins

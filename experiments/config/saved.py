@@ -12,6 +12,7 @@ from experiments.config.loading import load_config
 from experiments.errors import UserError
 
 FILE = "config.json"
+_FROM_DATA = ("input_shape", "num_classes")
 
 
 def check_continues(config: Config, workdir: pathlib.Path) -> None:
@@ -65,6 +66,11 @@ def changes(values: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _check_same(given: dict[str, Any], saved: dict[str, Any], workdir: pathlib.Path) -> None:
+    # The network's sizes that came from the data when the run began.
+    from_data = {
+        name: saved["model_overrides"][name] for name in _FROM_DATA if name in saved.get("model_overrides", {})
+    }
+    given = given | {"model_overrides": from_data | given["model_overrides"]}
     for name in [*given, *saved]:
         if name not in schema.FREE_ON_RESUME and given.get(name) != saved.get(name):
             raise UserError(

@@ -31,24 +31,56 @@ _NETWORK = {
 _DATA = {
     "dataset": Field(
         "digits",
-        "The data set.",
-        choices=("digits", "rotmnist", "cifar10", "pcam", "npz", "folder", "generated"),
+        "The data set. folder, table and npz are your own images; medmnist:NAME and tfds:NAME are published sets.",
+        choices=("digits", "rotmnist", "cifar10", "pcam", "folder", "table", "npz", "generated"),
+        prefixes=("medmnist:", "tfds:"),
     ),
-    "data_dir": Field("data", "Folder of the data; for npz the file itself.", free_on_resume=True),
+    "data_dir": Field("data", "Folder of the data; for table and npz the file itself.", free_on_resume=True),
     "data_seed": Field(0, "Seed of the validation split and of fixed rotations; independent of seed.", NOT_NEGATIVE),
     "num_train": Field(0, "Number of training images to use (0: all).", NOT_NEGATIVE),
-    "num_validation": Field(180, "Number of training images held out to select the best epoch.", POSITIVE),
+    "num_validation": Field(
+        0,
+        "Number of training images held out to select the best epoch (0: the data set's own validation split, or an eighth).",
+        NOT_NEGATIVE,
+    ),
     "num_test": Field(0, "Number of test images to use (0: all).", NOT_NEGATIVE, free_on_resume=True),
     "downscale": Field(1, "Average squares of this many pixels a side (1: off).", POSITIVE),
+    "task": Field(
+        "auto",
+        "What labels mean: one class, several at once, or grades. auto goes by their shape.",
+        choices=("auto", "classes", "multi_label", "ordinal"),
+    ),
+    "image_size": Field(
+        (), "(ROWS,COLUMNS) of the images; () is their own size if it is small and the network takes it."
+    ),
+    "resize_mode": Field(
+        "pad",
+        "How images get another size: resize stretches them, pad and crop keep their aspect.",
+        choices=("resize", "pad", "crop"),
+    ),
     "normalization": Field(
-        "digits",
-        "Normalization of the pixels.",
-        choices=("unit_range", "symmetric_range", "digits", "mnist", "cifar10"),
+        "measured",
+        "Normalization of the pixels; measured is mean 0 and deviation 1 of each channel of the training split.",
+        choices=("measured", "unit_range", "symmetric_range", "digits", "mnist", "cifar10"),
     ),
     "augmentation": Field(
         ("random_rotation",),
         "Augmentations of training images, applied in this order.",
-        choices=("random_rotation", "random_quarter_turn", "random_flip", "random_crop"),
+        choices=(
+            "random_rotation",
+            "random_quarter_turn",
+            "random_flip",
+            "random_crop",
+            "random_symmetry",
+            "random_brightness",
+            "random_contrast",
+            "random_noise",
+        ),
+    ),
+    "sampling": Field(
+        "uniform",
+        "balanced gives each class the same share of every batch.",
+        choices=("uniform", "balanced"),
     ),
 }
 
@@ -59,6 +91,12 @@ _TRAINING = {
         30, "Number of epochs. A cosine schedule ends with the last one.", POSITIVE, free_on_resume=True
     ),
     "label_smoothing": Field(0.0, "Share of the target distribution that is uniform.", FRACTION),
+    "class_weights": Field("none", "balanced makes every class weigh alike in the loss.", choices=("none", "balanced")),
+    "best_metric": Field(
+        "accuracy",
+        "The metric of the validation split that selects the best epoch.",
+        choices=("accuracy", "loss", "auc", "balanced_accuracy", "average_precision", "f1"),
+    ),
     "ema_decay": Field(
         0.0,
         "Decay of the moving average of the weights, which is evaluated in place of the weights (0: off).",
@@ -141,5 +179,6 @@ def describe(config: Config) -> str:
             value = dict(config[name]) if isinstance(field.default, dict) else config[name]
             lines += [f"  --config.{name}={value}", f"      {field.help}"]
             if field.choices:
-                lines.append(f"      Choices: {', '.join(field.choices)}.")
+                names = [*field.choices, *(f"{prefix}NAME" for prefix in field.prefixes)]
+                lines.append(f"      Choices: {', '.join(names)}.")
     return "\n".join(lines[1:])

@@ -22,14 +22,18 @@ def validate(config: Config) -> None:
         value = config[name]
         if isinstance(value, int | float):
             _check_number(name, value)
-        for choice in (value if isinstance(value, tuple | list) else [value]) if field.choices else []:
-            check_choice(name, choice, field.choices)
+        for choice in value if isinstance(value, tuple | list) else [value]:
+            if not field.allows(choice):
+                check_choice(name, choice, [*field.choices, *(f"{prefix}NAME" for prefix in field.prefixes)])
     if config.seed + config.num_seeds > _LIMIT:
         raise UserError(f"seed: expected seed + num_seeds to be at most 2**31; got {config.seed} + {config.num_seeds}")
     if config.decay_factor == 0 and config.schedule in ("multi_step", "plateau"):
         raise UserError(f"decay_factor: expected a positive number below 1 for schedule={config.schedule}; got 0")
     if not all(type(epoch) in (int, float) and 0 < epoch < _LIMIT for epoch in config.decay_epochs):
         raise UserError(f"decay_epochs: expected positive numbers; got {tuple(config.decay_epochs)}")
+    sizes = tuple(config.image_size)
+    if sizes and (len(sizes) > 3 or not all(_is_positive_integer(size) for size in sizes)):
+        raise UserError(f"image_size: expected (ROWS,COLUMNS) or (DEPTH,ROWS,COLUMNS); got {sizes}")
     _check_overrides(config.model_overrides.to_dict())
     _check_model("model", config.model)
     if config.z2_model or config.compare_z2:
@@ -52,8 +56,10 @@ def _check_overrides(overrides: dict[str, Any]) -> None:
     except (TypeError, ValueError) as error:
         raise UserError(f"model_overrides: expected values that JSON can hold; got {error}") from error
     shape, classes = overrides.get("input_shape", (1, 1, 1)), overrides.get("num_classes", 1)
-    if not isinstance(shape, list | tuple) or len(shape) != 3 or not all(_is_positive_integer(size) for size in shape):
-        raise UserError(f"model_overrides.input_shape: expected (ROWS,COLUMNS,CHANNELS); got {shape!r}")
+    if not isinstance(shape, list | tuple) or not 2 <= len(shape) <= 4 or not all(map(_is_positive_integer, shape)):
+        raise UserError(
+            f"model_overrides.input_shape: expected (ROWS,COLUMNS,CHANNELS) or (DEPTH,ROWS,COLUMNS,CHANNELS); got {shape!r}"
+        )
     if not _is_positive_integer(classes):
         raise UserError(f"model_overrides.num_classes: expected a positive integer; got {classes!r}")
 

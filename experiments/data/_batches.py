@@ -10,13 +10,44 @@ from typing import Any
 import grain
 import numpy as np
 
-from experiments.data._sources import Batch, Source
+from experiments.data._sources import Batch, Source, labels_of
+from experiments.errors import UserError
+
+# Batches read ahead.
+PREFETCH = 8
 
 
 def index_batches(num_examples: int, batch_size: int, *, seed: int) -> grain.MapDataset:
     """The indices of each batch, `index_batches(...)[step]`: a new random order each epoch, the incomplete batch dropped."""
     order = grain.MapDataset.range(num_examples).seed(seed).shuffle()
     return order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray).repeat()
+
+
+class BalancedBatches:
+    """Batches in which the classes take turns, each in a new random order whenever it is through.
+
+    `batches[step]` is `[batch]`; like `index_batches` a function of (seed, step) alone.
+
+    Args:
+      labels: `[n]`.
+      batch_size: examples of a batch.
+      seed: of the orders.
+    """
+
+    def __init__(self, labels: np.ndarray, batch_size: int, *, seed: int):
+        self.batch_size = batch_size
+        self.members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self.orders: list[Any] = [
+            grain.MapDataset.range(len(members)).seed(seed + place).shuffle().repeat()
+            for place, members in enumerate(self.members)
+        ]
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        turns, places = positions // len(self.members), positions % len(self.members)
+        return np.asarray(
+            [self.members[place][self.orders[place][int(turn)]] for turn, place in zip(turns, places, strict=True)]
+        )
 
 
 def training_batches(
@@ -27,7 +58,7 @@ def training_batches(
     seeds: Sequence[int],
     process_index: int = 0,
     process_count: int = 1,
-    prefetch: int = 8,
+    balanced: bool = False,
 ) -> grain.DatasetIterator:
     """Iterates over this process's rows of every batch of a run; `get_state` and `set_state` save and restore the position.
 
@@ -35,12 +66,20 @@ def training_batches(
       source: the training examples.
       batch_size: of all processes together; a multiple of their number.
       num_steps: batches in the whole run.
-      seeds: each has its own order; with more than one, batches get a leading axis of seeds.
-      process_index: index of this process.
-      process_count: number of processes that share a batch.
-      prefetch: number of batches read ahead.
+      seeds: one order for each; with more than one, batches get a leading axis of seeds.
+      process_index: which rows.
+      process_count: how many processes share a batch.
+      balanced: whether each class has the same share of every batch.
     """
-    orders: list[Any] = [index_batches(len(source), batch_size, seed=seed) for seed in seeds]
+    labels = labels_of(source) if balanced else None
+    if labels is not None and labels.ndim > 1:
+        raise UserError("sampling=balanced needs one class for each image; these have several labels")
+    orders: list[Any] = [
+        index_batches(len(source), batch_size, seed=seed)
+        if labels is None
+        else BalancedBatches(labels, batch_size, seed=seed)
+        for seed in seeds
+    ]
     rows = batch_size // process_count
     mine = slice(process_index * rows, (process_index + 1) * rows)
 
@@ -50,7 +89,7 @@ def training_batches(
             return batches[0]
         return {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
 
-    reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=prefetch)
+    reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH)
     return iter(grain.MapDataset.range(num_steps).map(load).to_iter_dataset(reading))
 
 

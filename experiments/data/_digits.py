@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.data._rotation import rotate_images
 from experiments.data._sources import ArraySource, Dataset
+from experiments.data._splits import default_number
 
 NUM_TEST = 360
 
@@ -16,7 +17,7 @@ def load_digits(*, num_validation: int, seed: int) -> Dataset:
     Training images stay upright: the augmentation rotates them anew each time they are drawn.
 
     Args:
-      num_validation: number of training images held out to select the best epoch.
+      num_validation: images held out of training for choosing the best epoch (0: an eighth).
       seed: of the split and of the fixed angles.
     """
     from sklearn.datasets import load_digits as load
@@ -27,7 +28,7 @@ def load_digits(*, num_validation: int, seed: int) -> Dataset:
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(images))
     angles = generator.uniform(0, 2 * np.pi, len(images)).astype(np.float32)
-    held_out = NUM_TEST + num_validation
+    held_out = NUM_TEST + (num_validation or default_number(len(images) - NUM_TEST))
     test, validation, train = order[:NUM_TEST], order[NUM_TEST:held_out], order[held_out:]
 
     def rotated(indices: np.ndarray, name: str) -> ArraySource:

@@ -5,35 +5,53 @@ from typing import Any
 
 import numpy as np
 
+from experiments.data._labels import CLASSES, LabelNames
+from experiments.data._resize import resize
 from experiments.data._sources import Dataset, RecordSource, Source, split_validation
 from experiments.errors import UserError
 
-CLASSES = {"cifar10": 10, "patch_camelyon": 2}
 
-
-def load_tfds(name: str, directory: str, *, num_validation: int, seed: int) -> Dataset:
-    """Opens a prepared data set. If it has no validation split, `num_validation` training examples are held out.
+def load_tfds(
+    name: str,
+    directory: str,
+    *,
+    num_validation: int,
+    seed: int,
+    image_size: tuple[int, ...] = (),
+    resize_mode: str = "pad",
+) -> Dataset:
+    """Opens a prepared set. Where it has no validation split of its own, `num_validation` examples are held out.
 
     Args:
-      name: a key of `CLASSES`.
-      directory: the data directory of TFDS.
-      num_validation: number of training examples to hold out.
-      seed: seed of that split.
+      name: of a set whose examples have `image` and `label`.
+      directory: TFDS's data directory.
+      num_validation: examples held out of training, where needed (0: an eighth).
+      seed: of that split.
+      image_size: sizes that every image is given; () leaves them as they are.
+      resize_mode: "resize", "pad" or "crop".
 
     Raises:
-      UserError: the data set is not prepared in the directory.
+      UserError: the set is not prepared in the directory, or its examples are not labelled images.
     """
-    splits = open_splits(name, directory)
+    splits, features = open_splits(name, directory)
+    names = getattr(features["label"], "names", None) if "label" in features else None
+    if names is None or "image" not in features or not {"train", "test"} <= set(splits):
+        raise UserError(f"{name}: expected splits train and test of examples with image and label; got {list(splits)}")
+
+    def fit(image: np.ndarray) -> np.ndarray:
+        return resize(image, image_size, mode=resize_mode) if image_size else image
+
     if "validation" in splits:
-        train, validation = (RecordSource(splits[split]) for split in ("train", "validation"))
+        train, validation = (RecordSource(splits[split], fit) for split in ("train", "validation"))
     else:
-        whole: Source = RecordSource(splits["train"])
+        whole: Source = RecordSource(splits["train"], fit)
         train, validation = split_validation(whole, num_validation, seed=seed, name=name)
-    return Dataset(name, train, validation, lambda: RecordSource(splits["test"]), CLASSES[name])
+    labels = LabelNames(tuple(names), CLASSES)
+    return Dataset(name, train, validation, lambda: RecordSource(splits["test"], fit), len(names), labels=labels)
 
 
-def open_splits(name: str, directory: str) -> dict[str, Any]:
-    """Opens all splits of a prepared data set.
+def open_splits(name: str, directory: str) -> tuple[dict[str, Any], Any]:
+    """Opens all splits of a prepared set by name, and describes the features of its examples.
 
     Raises:
       UserError: it is not prepared in `directory`; the message has the command that prepares it.
@@ -48,14 +66,14 @@ def open_splits(name: str, directory: str) -> dict[str, Any]:
     try:
         builder = tfds.builder_from_directory(_latest(pathlib.Path(directory) / name))
         splits: Any = builder.as_data_source()
-        return splits
+        return splits, builder.info.features
     except Exception as error:
         raise UserError(f"{name} in {directory!r} cannot be read ({error}); prepare it again: {command}") from error
 
 
 def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads a whole split into memory."""
-    source = RecordSource(open_splits(name, directory)[split])
+    source = RecordSource(open_splits(name, directory)[0][split])
     batch = source.fetch(np.arange(len(source)))
     return batch["image"], batch["label"]
 

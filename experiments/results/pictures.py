@@ -20,12 +20,13 @@ def draw_results(workdir: pathlib.Path, images: np.ndarray, logits: np.ndarray, 
       workdir: the directory of the run, with its metrics.jsonl.
       images: the first test images, in [0, 1].
       logits: `[n, classes]`, of the whole test split, with a leading axis of seeds if there are several.
-      labels: `[n]`.
+      labels: `[n]`; with several labels an image, `[n, classes]`, only the learning curve is drawn.
     """
     plots.learning_curve(logs.read_metrics(workdir), workdir / "learning_curve.png")
     first_seed = logits if logits.ndim == 2 else logits[0]
-    plots.predictions(images, first_seed, labels, workdir / "predictions.png")
-    plots.confusion(metrics.confusion_matrix(logits, labels), workdir / "confusion.png")
+    if labels.ndim == 1:
+        plots.predictions(images, first_seed, labels, workdir / "predictions.png")
+        plots.confusion(metrics.confusion_matrix(logits, labels), workdir / "confusion.png")
 
 
 def draw_feature_maps(

@@ -29,6 +29,7 @@ def summary_lines(result: dict[str, Any], workdir: pathlib.Path) -> Iterator[tup
     yield "test accuracy", _accuracy(result)
     if result["quarter_turn_accuracy"]:
         yield from _symmetry(result)
+    yield from _metrics(result.get("test_metrics", {}))
     yield "calibration error", _percent(result["calibration_error"])
     yield "parameters", f"{result['parameters']:,}"
     waiting = 100 * result["waiting_for_input"]
@@ -56,6 +57,13 @@ def _symmetry(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     where = f"under {len(changes['elements'])} elements of {changes['group']}"
     size = f"{changes['absolute']:.2e}, relative {max(changes['relative']):.2e}"
     yield "largest change of any logit", f"{size}, {where}"
+
+
+def _metrics(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, metric in measured.items():
+        if name != "accuracy" and metric["value"] is not None:
+            low, high = metric["interval"]
+            yield name.replace("_", " "), f"{metric['value']:.4f} (95 % interval {low:.4f} to {high:.4f})"
 
 
 def _baseline(other: dict[str, Any]) -> str:

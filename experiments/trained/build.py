@@ -1,5 +1,7 @@
 """The network of a configuration, its group, its sizes, and its data."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -48,6 +50,11 @@ def image_shape(config: Config) -> tuple[int, ...]:
     return tuple(config.model_overrides.get("input_shape", models.model_info(config.model).input_shape))
 
 
+def num_classes(config: Config) -> int:
+    """Number of classes of the network."""
+    return config.model_overrides.get("num_classes", models.model_info(config.model).num_classes)
+
+
 def load_data(config: Config) -> data.Dataset:
     """Loads the data set of a configuration, for its network.
 
@@ -55,10 +62,45 @@ def load_data(config: Config) -> data.Dataset:
       UserError: data that is missing or damaged, or that does not fit the network.
     """
     return data.load_dataset(
-        config.dataset,
-        config.data_dir,
-        data.Split(config.num_validation, config.num_train, config.num_test, config.data_seed),
+        config,
+        network=network_fits(config),
         image_shape=image_shape(config),
-        num_classes=config.model_overrides.get("num_classes", models.model_info(config.model).num_classes),
-        downscale=config.downscale,
+        num_classes=num_classes(config),
     )
+
+
+def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]:
+    """Why the network of a configuration cannot read images of a shape and tell so many classes apart, or None.
+
+    `model_overrides` that are set stay; those that are not follow from the data, see `with_data_shapes`.
+    """
+    overrides, group = config.model_overrides, model_group(config)
+
+    def refusal(shape: tuple[int, ...], num_classes: int) -> str | None:
+        if len(shape) - 1 != group.dim:
+            return (
+                f"expected data of {group.dim} axes and channels for {config.model}, whose group {group.name} acts on "
+                f"{group.dim} axes; got {len(shape) - 1} axes"
+            )
+        given = overrides.get("input_shape")
+        if given is not None and tuple(given) != tuple(shape):
+            return f"expected images of {list(given)}, model_overrides.input_shape; leave it out, or set image_size"
+        if overrides.get("num_classes", num_classes) < num_classes:
+            return f"expected at most {overrides.num_classes} classes, model_overrides.num_classes; got {num_classes}"
+        completed = with_data_shapes(config, shape, num_classes)
+        try:
+            nnx.eval_shape(lambda: build_model(completed, nnx.Rngs(0)))
+        except UserError as error:
+            return str(error)
+        return None
+
+    return refusal
+
+
+def with_data_shapes(config: Config, shape: tuple[int, ...], num_classes: int) -> Config:
+    """The configuration with `input_shape` and `num_classes` of the network as the data have them, if they are not set."""
+    info, completed = models.model_info(config.model), config.copy_and_resolve_references()
+    for name, value in (("input_shape", tuple(shape)), ("num_classes", num_classes)):
+        if name not in completed.model_overrides and getattr(info, name) != value:
+            completed.model_overrides[name] = value
+    return completed

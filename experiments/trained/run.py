@@ -24,6 +24,8 @@ class Run:
       group: the group of its network.
       model: its network with the weights of the best epoch (of the first seed), in evaluation mode.
       accuracy: test accuracy.
+      preprocessing: how its images are read.
+      labels: its classes and its task.
     """
 
     workdir: pathlib.Path
@@ -31,15 +33,17 @@ class Run:
     group: groups.FiniteGroup
     model: nnx.Module
     accuracy: float
+    preprocessing: data.Preprocessing
+    labels: data.LabelNames
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Rows, columns and channels of the images that the network reads."""
-        return build.image_shape(self.config)
+        """Spatial sizes and channels of the images that the network reads."""
+        return self.preprocessing.image_shape
 
     def normalize(self, images: Any) -> Any:
         """Converts images in [0, 1] to the input of the network."""
-        return data.NORMALIZATIONS[self.config.normalization](images)
+        return data.normalization(self.config.normalization, self.preprocessing)(images)
 
     def load_data(self) -> data.Dataset:
         """Loads the data set of the run.

@@ -11,7 +11,7 @@ from flax import nnx
 
 from experiments import data
 from experiments.config import Config, saved
-from experiments.results import equivariance, metrics, pictures
+from experiments.results import classification, equivariance, inputs, metrics, pictures
 from experiments.results.environment import environment
 from experiments.trained.build import model_group
 from experiments.trained.inside import lifted_maps
@@ -43,6 +43,7 @@ def evaluate_run(
     Returns:
       The summary, plain data.
     """
+    reads = inputs.count_test_read(workdir, "training") if jax.process_index() == 0 else None
     test = dataset.test()
     logits, labels = predictor.predict(test)
     result = {
@@ -52,34 +53,39 @@ def evaluate_run(
         "seeds": list(range(config.seed, config.seed + config.num_seeds)),
         "parameters": predictor.program.num_parameters,
         "num_train": len(dataset.train),
-        **test_metrics(logits, labels),
+        **test_metrics(logits, labels, dataset.label_names),
+        "test_reads": reads,
         "quarter_turn_accuracy": None,
         **statistics,
     }
-    rows, columns, _ = dataset.image_shape
-    if rows == columns:
-        result["quarter_turn_accuracy"] = _quarter_turn_accuracy(predictor, test, logits, labels)
+    sizes = dataset.image_shape[:-1]
+    if len(sizes) == 2 and len(set(sizes)) == 1:
+        result["quarter_turn_accuracy"] = _quarter_turn_accuracy(
+            predictor, test, logits, labels, dataset.label_names.task
+        )
         sample = test.fetch(np.arange(min(config.equivariance_images, len(test))))["image"]
         group = model_group(config)
         changes = equivariance.logit_changes(predictor.logits, sample, group=group)
         result["equivariance"] = {"group": group.name, **changes}
-    if jax.process_index() == 0:
+    if jax.process_index() == 0 and len(sizes) == 2:
         images = np.asarray(
             data.as_unit_range(jnp.asarray(test.fetch(np.arange(min(_NUM_PICTURED, len(test))))["image"]))
         )
         pictures.draw_results(workdir, images, logits, labels)
-        _draw_feature_maps(config, images[0], workdir, build_trained)
+        _draw_feature_maps(config, dataset, images[0], workdir, build_trained)
     return result | {"environment": environment(), "config": saved.as_plain(config)}
 
 
-def test_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def test_metrics(logits: np.ndarray, labels: np.ndarray, names: data.LabelNames) -> dict[str, Any]:
     """The metrics of the test split, plain data; means over seeds if there are several.
 
     Args:
       logits: `[n, classes]`, with a leading axis of seeds if there are several.
-      labels: `[n]`.
+      labels: `[n]`, or `[n, classes]` of 0 and 1.
+      names: the classes and the task.
     """
-    measured = metrics.summarize(logits, labels)
+    measured = metrics.summarize(logits, labels, names.task)
+    reported = classification.classification_metrics(logits, labels, names.task)
     accuracies = np.atleast_1d(measured["accuracy"])
     mean = float(accuracies.mean())
     return {
@@ -87,26 +93,33 @@ def test_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         "test_accuracy": mean,
         "test_accuracy_by_seed": accuracies.tolist(),
         "test_accuracy_std": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
-        "test_accuracy_interval": metrics.confidence_interval(mean, len(labels)),
+        "test_accuracy_interval": reported["accuracy"]["interval"],
         "test_loss": float(np.mean(measured["loss"])),
         "calibration_error": float(np.mean(metrics.calibration_error(logits, labels))),
+        "test_metrics": reported,
+        "task": names.task,
+        "class_names": list(names.names),
         "confusion_matrix": metrics.confusion_matrix(logits, labels).tolist(),
     }
 
 
 def _quarter_turn_accuracy(
-    predictor: Predictor, test: data.Source, logits: np.ndarray, labels: np.ndarray
+    predictor: Predictor, test: data.Source, logits: np.ndarray, labels: np.ndarray, task: str
 ) -> list[float]:
     """Mean accuracy over seeds at 0, 90, 180 and 270 degrees."""
     turns = [equivariance.transformed(groups.cyclic_group(4), element) for element in range(1, 4)]
     rotated = [predictor.predict(test, turn)[0] for turn in turns]
-    return [float(np.mean(metrics.summarize(values, labels)["accuracy"])) for values in [logits, *rotated]]
+    return [float(np.mean(metrics.summarize(values, labels, task)["accuracy"])) for values in [logits, *rotated]]
 
 
 def _draw_feature_maps(
-    config: Config, image: np.ndarray, workdir: pathlib.Path, build_trained: Callable[[], nnx.Module]
+    config: Config,
+    dataset: data.Dataset,
+    image: np.ndarray,
+    workdir: pathlib.Path,
+    build_trained: Callable[[], nnx.Module],
 ) -> None:
-    normalize = data.NORMALIZATIONS[config.normalization]
+    normalize = data.normalization(config.normalization, dataset.preprocessing)
 
     def feature_maps(images: np.ndarray) -> np.ndarray | None:
         maps = lifted_maps(build_trained(), normalize(jnp.asarray(images)))

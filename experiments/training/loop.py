@@ -11,7 +11,7 @@ from flax import nnx
 
 from experiments import data
 from experiments.errors import UserError
-from experiments.results import audits, metrics
+from experiments.results import audits, classification, metrics
 from experiments.results.logs import MetricsLog, Terminal
 from experiments.trained.weights import put_weights
 from experiments.training import divergence
@@ -115,13 +115,17 @@ class Loop:
     def _end_epoch(self, state: TrainState, step: int, epoch: int, batches: grain.DatasetIterator) -> TrainState:
         with self.clock.evaluating():
             predictor = Predictor(self.program, state, self.layout, self.plan.eval_batch_size)
-            validation = metrics.summarize(*predictor.predict(self.validation))
+            logits, labels = predictor.predict(self.validation)
+            validation = metrics.summarize(logits, labels, self.plan.task)
+            selecting = classification.metric(self.plan.best_metric, logits, labels, self.plan.task)
         record = self._epoch_record(state, validation) | {"kind": "epoch", "step": step, "epoch": epoch}
+        if self.plan.best_metric not in ("accuracy", "loss"):
+            record |= _by_seed(f"validation_{self.plan.best_metric}", selecting)
         self.outputs.log.write(record)
         if _is_due(epoch, self.plan.audit_every_epochs):
             self.auditor.audit(state, step, f"after epoch {epoch}", table=False)
         state = self.program.end_epoch(state, self.layout.replicate(np.asarray(validation["loss"], np.float32)))
-        self.outputs.checkpoints.save(step, state, self._position(batches), accuracy=record["validation_accuracy"])
+        self.outputs.checkpoints.save(step, state, self._position(batches), accuracy=float(np.mean(selecting)))
         self.outputs.terminal.say(
             f"epoch {epoch:3d}/{self.plan.num_epochs}  train loss {record['train_loss']:.4f} accuracy "
             f"{record['train_accuracy']:.3f}  validation loss {record['validation_loss']:.4f} accuracy "

@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from experiments.config import Config
 from experiments.training import step
+from experiments.training.objective import Objective
 from experiments.training.parallel import Layout
 from experiments.training.recipe import Recipe, create_recipe
 from experiments.training.state import Graphs, Metrics, TrainState, initial_state
@@ -46,21 +47,25 @@ def create_program(
     config: Config,
     build_model: Callable[[nnx.Rngs], nnx.Module],
     *,
+    normalize: Callable[[Array], Array],
     steps_per_epoch: int,
     layout: Layout,
+    objective: Objective | None = None,
 ) -> tuple[Program, TrainState]:
     """Builds the network of every seed and compiles the functions that train them.
 
     Args:
       config: the configuration of the run.
       build_model: from random streams to a network.
+      normalize: from images in [0, 1] to the input of the network.
       steps_per_epoch: number of updates in one epoch.
       layout: the devices.
+      objective: loss of the task; by default that of one class for each image.
 
     Returns:
       The program and its initial state, replicated over the devices.
     """
-    recipe = create_recipe(config, steps_per_epoch)
+    recipe = create_recipe(config, steps_per_epoch, normalize=normalize, objective=objective)
     seeds = range(config.seed, config.seed + config.num_seeds)
     pairs = [initial_state(build_model(nnx.Rngs(seed)), seed, recipe) for seed in seeds]
     graphs, states = pairs[0][0], [state for _, state in pairs]

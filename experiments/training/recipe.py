@@ -6,9 +6,11 @@ from collections.abc import Callable
 import optax
 from jaxtyping import Array
 
-from experiments import data
 from experiments.config import Config
+from experiments.trained.build import model_group
 from experiments.training import optimizers
+from experiments.training.objective import Objective
+from gequi_jax import groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Recipe:
       plateau: scale of the learning rate, from the validation loss of each epoch; None if the schedule has none.
       normalize: from images in [0, 1] to the input of the network.
       augmentation: names of the augmentations.
-      label_smoothing: share of the target distribution that is uniform.
+      group: group of the network, which random_symmetry draws from.
+      objective: loss of the task.
       ema_decay: decay of the moving average of the weights (0: off).
     """
 
@@ -30,12 +33,25 @@ class Recipe:
     plateau: optax.GradientTransformationExtraArgs | None
     normalize: Callable[[Array], Array]
     augmentation: tuple[str, ...]
-    label_smoothing: float
+    group: groups.FiniteGroup
+    objective: Objective
     ema_decay: float
 
 
-def create_recipe(config: Config, steps_per_epoch: int) -> Recipe:
+def create_recipe(
+    config: Config,
+    steps_per_epoch: int,
+    *,
+    normalize: Callable[[Array], Array],
+    objective: Objective | None = None,
+) -> Recipe:
     """The recipe of a configuration.
+
+    Args:
+      config: the configuration of the run.
+      steps_per_epoch: number of updates in one epoch.
+      normalize: from images in [0, 1] to the input of the network.
+      objective: loss of the task; by default that of one class for each image.
 
     Raises:
       UserError: an unknown name.
@@ -44,8 +60,9 @@ def create_recipe(config: Config, steps_per_epoch: int) -> Recipe:
         optimizer=optimizers.create_optimizer(config, steps_per_epoch),
         schedule=optimizers.create_schedule(config, steps_per_epoch),
         plateau=optimizers.create_plateau(config),
-        normalize=data.NORMALIZATIONS[config.normalization],
+        normalize=normalize,
         augmentation=tuple(config.augmentation),
-        label_smoothing=config.label_smoothing,
+        group=model_group(config),
+        objective=objective or Objective(label_smoothing=config.label_smoothing),
         ema_decay=config.ema_decay,
     )

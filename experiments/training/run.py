@@ -15,9 +15,9 @@ from experiments import data
 from experiments.config import Config, saved
 from experiments.config.validation import validate
 from experiments.errors import UserError
-from experiments.results import printing, summary
+from experiments.results import inputs, printing, summary
 from experiments.results.logs import MetricsLog, Terminal
-from experiments.trained.build import build_model, compute_dtype, load_data, model_group
+from experiments.trained.build import build_model, compute_dtype, load_data, model_group, with_data_shapes
 from experiments.trained.weights import put_weights
 from experiments.training import finish, locking
 from experiments.training.checkpoints import Checkpoints
@@ -25,6 +25,7 @@ from experiments.training.clock import Clock
 from experiments.training.evaluation import Predictor
 from experiments.training.interruption import StopRequest, stop_on_signals
 from experiments.training.loop import Auditor, Loop, Outputs, num_updates
+from experiments.training.objective import Objective
 from experiments.training.parallel import Layout, create_layout
 from experiments.training.plan import Plan, create_plan
 from experiments.training.program import Program, create_program
@@ -104,10 +105,12 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
         seeds=job.plan.seeds,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        balanced=config.sampling == data.BALANCED,
     )
     # Only now: a run that cannot start leaves no config.json, which would refuse the next one.
     if jax.process_index() == 0:
-        saved.save(config, workdir)
+        saved.save(job.config, workdir)
+        inputs.remember(job.dataset, workdir)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(workdir, job.layout))
         restored, messages = checkpoints.resume(state)
@@ -125,13 +128,17 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
 
 def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Job, TrainState]:
     dataset = load_data(config)
+    data.check_augmentation(config.augmentation, len(dataset.image_shape) - 1)
+    config = with_data_shapes(config, dataset.image_shape, dataset.num_classes)
     layout = create_layout(config.num_devices, batch_size=config.batch_size, seeded=config.num_seeds > 1)
-    plan = create_plan(config, len(dataset.train))
+    plan = create_plan(config, len(dataset.train), dataset.label_names.task)
     program, state = create_program(
         config,
         functools.partial(build_model, config, dtype=compute_dtype(config)),
+        normalize=data.normalization(config.normalization, dataset.preprocessing),
         steps_per_epoch=plan.steps_per_epoch,
         layout=layout,
+        objective=Objective.of(config, dataset),
     )
     return Job(config, workdir, dataset, layout, plan, program), state
 
@@ -142,6 +149,8 @@ def _announcement(job: Job, step: int) -> Iterator[str]:
         f"training and {len(job.dataset.validation):,} validation images; {job.layout.mesh.size} "
         f"{jax.devices()[0].platform} device(s); in {job.workdir}"
     )
+    for note in job.dataset.notes:
+        yield f"{job.dataset.name}: {note}"
     if step:
         yield f"resuming at step {step}, epoch {step // job.plan.steps_per_epoch + 1}"
 

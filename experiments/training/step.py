@@ -29,11 +29,12 @@ def train_step(
       The state after the step, and the loss and the accuracy of the batch.
     """
     key = jax.random.fold_in(state.key, state.step)
-    images = data.augment(recipe.augmentation, key, data.as_unit_range(batch["image"]))
+    images = data.augment(recipe.augmentation, key, data.as_unit_range(batch["image"]), group=recipe.group)
 
     def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
         logits, other = forward(recipe, graphs.train, params, state.other, images)
-        loss, accuracy = cross_entropy(logits, batch["label"], recipe.label_smoothing)
+        loss = jnp.mean(recipe.objective.losses(logits, batch["label"]))
+        accuracy = jnp.mean(recipe.objective.correct(logits, batch["label"]))
         return loss, (accuracy, other)
 
     (loss, (accuracy, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -58,14 +59,6 @@ def forward(recipe: Recipe, graph: nnx.GraphDef, params: Any, other: Any, images
     model = nnx.merge(graph, params, other, copy=True)
     logits = model(recipe.normalize(images))
     return logits.astype(jnp.float32), nnx.state(model, nnx.Not(nnx.Param))
-
-
-def cross_entropy(logits: Array, labels: Array, label_smoothing: float) -> tuple[Array, Array]:
-    """The mean loss of a batch, and its accuracy."""
-    targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-    losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
-    correct = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
-    return jnp.mean(losses), jnp.mean(correct.astype(jnp.float32))
 
 
 def apply_gradients(recipe: Recipe, state: TrainState, gradients: Any) -> TrainState:

@@ -4,7 +4,6 @@ import pathlib
 
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from experiments import data
 from experiments.errors import UserError
@@ -29,26 +28,16 @@ def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:
 
 
 def file_image(run: Run, path: pathlib.Path) -> tuple[np.ndarray, str]:
-    """The central square of an image file in [0, 1], resized to the input of the network, and the name of the file.
+    """An image file as the run reads its own images, in [0, 1], and the name of the file.
 
     Raises:
-      UserError: a file that is not an image, or a network that reads neither grey nor coloured images.
+      UserError: a file that cannot be read exactly, or of another kind than the images of the run.
     """
-    rows, columns, channels = run.image_shape
-    if channels not in (1, 3):
-        raise UserError(
-            f"--image: expected a run whose network reads 1 or 3 channels; got {channels}; choose another --workdir"
-        )
     try:
-        with Image.open(path) as file:
-            picture = file.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "not an image in a format that Pillow reads"
-        raise UserError(f"--image {path}: cannot be read ({reason})") from error
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.crop((left, top, left + side, top + side)).resize((columns, rows), Image.Resampling.LANCZOS)
-    return np.asarray(square, np.float32).reshape(rows, columns, channels) / 255, path.name
+        image = run.preprocessing.to_unit_range(run.preprocessing.read(path)[None])
+    except UserError as error:
+        raise UserError(f"--image {error}") from error
+    return np.asarray(data.as_unit_range(jnp.asarray(image)))[0], path.name
 
 
 def upright_digits(index: int, count: int) -> np.ndarray:

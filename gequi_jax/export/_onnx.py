@@ -1,5 +1,6 @@
 """Networks as ONNX, which programs without JAX run."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,7 @@ def to_onnx(
       ImportError: if jax2onnx is missing; the message has the command that installs it.
     """
     require("jax2onnx", "to_onnx")
-    import jax2onnx
-
+    jax2onnx = importlib.import_module("jax2onnx")
     shape = resolve_input_shape(model, input_shape)
     plain: Any = to_plain(model)
     # All scores and all responses at once: plain operations in place of loops with a backward pass of their own.

@@ -94,6 +94,7 @@ class PlainSelfAttention(nnx.Module):
         }
         if self.pose_index is None:
             return self.out(functional.lifting_self_attention(query, key, value, place, **options))
+        assert self.pose_encoding is not None
         poses = self.pose_encoding[...].astype(query.dtype)
         options["pose_index"] = self.pose_index(self.group)
         return self.out(functional.group_self_attention(query, key, value, place, poses, **options))

@@ -1,5 +1,7 @@
 """Any function made equivariant by averaging over the group: the baseline of equivariant layers."""
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -57,6 +59,6 @@ def symmetrize(
             _ACTIONS[output](h, function(_ACTIONS[input](group.inverses[h], x, group=group)), group=group)
             for h in range(group.order)
         )
-        return sum(terms, start=next(terms)) / group.order
+        return functools.reduce(operator.add, terms) / group.order
 
     return symmetrized

@@ -93,7 +93,7 @@ def create_model(
     group = overrides.get("group", group)
     check_group(group)
     arguments = {**family.arguments_for(group), **overrides, "group": group, "dtype": dtype}
-    model = family.network(**arguments, rngs=rngs)
+    model: Any = family.network(**arguments, rngs=rngs)
     model.spec = ModelSpec.of(name, arguments)
     return model
 

@@ -132,7 +132,7 @@ def _restored(
 def _built(spec: ModelSpec, overrides: Mapping[str, Any]) -> nnx.Module:
     family, _ = find_family(spec.name)
     arguments = {**spec.keyword_arguments(), **overrides}
-    model = family.network(**arguments, rngs=nnx.Rngs(0))
+    model: Any = family.network(**arguments, rngs=nnx.Rngs(0))
     model.spec = ModelSpec.of(spec.name, arguments)
     for subgroup in spec.restricted_to:
         model = restrict(model, subgroup)

@@ -19,6 +19,8 @@ LAYERS = [
     "main",
     "benchmark",
     "visualize",
+    "predict",
+    "evaluate",
 ]
 FILES = sorted(
     path for path in (ROOT / "experiments").rglob("*.py") if path.parent.name != "experiments" or path.stem in LAYERS

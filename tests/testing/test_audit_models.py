@@ -77,7 +77,9 @@ def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float
     dataset = load_data(config)
     layout = create_layout(1, batch_size=2, seeded=False)
     build = functools.partial(random_weights, lambda: build_model(config, nnx.Rngs(0)))
-    program, state = create_program(config, lambda _: build(), steps_per_epoch=STEPS, layout=layout)
+    program, state = create_program(
+        config, lambda _: build(), normalize=data.NORMALIZATIONS["unit_range"], steps_per_epoch=STEPS, layout=layout
+    )
     batches = data.training_batches(dataset.train, batch_size=2, num_steps=steps, seeds=[0])
     losses = []
     for _ in range(steps):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from experiments import data
 from experiments.benchmark.cases._case import Case
 from experiments.benchmark.programs import STEP, Contender, JaxContender, Program
 from experiments.benchmark.torch_process import NETWORKS, TorchContender
@@ -49,6 +50,7 @@ def _step(name: str, batch_size: int) -> Program:
     program, state = create_program(
         config,
         lambda rngs: models.create_model(name, rngs=rngs, **config.model_overrides),
+        normalize=data.NORMALIZATIONS["unit_range"],
         steps_per_epoch=100,
         layout=layout,
     )

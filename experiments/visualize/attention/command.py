@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_workdir(parser, f"the work directory of a finished run ({WORKDIR})", WORKDIR)
     which = parser.add_mutually_exclusive_group()
     add_index(which, "the image of the test split")
-    which.add_argument("--image", metavar="FILE", help="an image file: its central square at the input size")
+    which.add_argument("--image", metavar="FILE", help="an image file, read as the run reads its own")
     add_query(parser)
 
 

@@ -72,7 +72,7 @@ MISTAKES = [
     (["--config.normalization=unit"], "did you mean mnist or unit_range"),
     (
         ["--config.augmentation=random_rotation,spin"],
-        "augmentation: expected one of random_rotation, random_quarter_turn, random_flip, random_crop; got 'spin'",
+        "augmentation: expected one of random_rotation, random_quarter_turn, random_flip, random_crop, random_symmetry",
     ),
     (["--config.precision=float8"], "precision: expected one of float32, bfloat16; got 'float8'"),
     (["--config.num_devices=99"], "num_devices: expected at most"),

@@ -6,8 +6,10 @@ from experiments import data
 from experiments.config import rows, schema
 from experiments.config.loading import default_workdir, load_config
 from experiments.config.validation import validate
+from experiments.results.classification import SELECTABLE
 from experiments.trained.build import build_model, load_data
 from experiments.training import optimizers
+from experiments.training.objective import CLASS_WEIGHTS
 from experiments.training.parallel import create_layout
 from experiments.training.program import create_program
 from gequi_jax import models
@@ -65,7 +67,12 @@ def test_the_default_row_changes_no_field():
     ("field", "table"),
     [
         ("dataset", [*data.DATASETS, data.GENERATED]),
-        ("normalization", data.NORMALIZATIONS),
+        ("task", ["auto", *data.TASKS]),
+        ("resize_mode", data.RESIZE_MODES),
+        ("sampling", data.SAMPLINGS),
+        ("class_weights", CLASS_WEIGHTS),
+        ("best_metric", SELECTABLE),
+        ("normalization", [data.MEASURED, *data.NORMALIZATIONS]),
         ("augmentation", data.AUGMENTATIONS),
         ("optimizer", optimizers.OPTIMIZERS),
         ("schedule", optimizers.SCHEDULES),
@@ -98,7 +105,13 @@ def shrunk(name):
 
 def program_of(config):
     layout = create_layout(1, batch_size=2, seeded=False)
-    program, state = create_program(config, lambda rngs: build_model(config, rngs), steps_per_epoch=2, layout=layout)
+    program, state = create_program(
+        config,
+        lambda rngs: build_model(config, rngs),
+        normalize=data.NORMALIZATIONS["unit_range"],
+        steps_per_epoch=2,
+        layout=layout,
+    )
     return program, state, layout
 
 

@@ -62,3 +62,15 @@ def test_evaluation_covers_everything_in_order_in_batches_of_one_shape(size):
         assert batch["image"].shape == (8, 2, 2, 1)
         seen.extend(batch["label"][:count])
     assert seen == list(range(size))
+
+
+def test_balanced_batches_give_each_class_its_share_and_visit_every_member():
+    classes = np.repeat([0, 1, 2], [40, 8, 2])
+    batches = data.BalancedBatches(classes, 6, seed=0)
+    drawn = np.stack([batches[step] for step in range(20)])
+    assert all(np.bincount(classes[batch], minlength=3).tolist() == [2, 2, 2] for batch in drawn)
+    assert set(drawn.reshape(-1)) == set(range(50))
+    np.testing.assert_array_equal(drawn[7], data.BalancedBatches(classes, 6, seed=0)[7])
+    assert not np.array_equal(drawn[7], data.BalancedBatches(classes, 6, seed=1)[7])
+    uniform = [np.bincount(classes[data.index_batches(50, 6, seed=0)[step]], minlength=3) for step in range(8)]
+    assert not all(counts.tolist() == [2, 2, 2] for counts in uniform)

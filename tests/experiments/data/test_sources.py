@@ -6,9 +6,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from experiments import data
+from experiments.config import default_config
 from experiments.data import _mnist, _rotmnist
 from experiments.errors import UserError
 
@@ -180,82 +180,40 @@ def test_official_files_are_read_from_the_archive_and_unpacked(tmp_path, monkeyp
         _rotmnist.parse_amat(amat(12).encode(), name="file.amat", size=13)
 
 
-def test_npz_of_a_user(tmp_path):
-    path = tmp_path / "mine.npz"
-    arrays = fake_mnist()
-    np.savez(path, **arrays)
-    dataset = data.load_npz(str(path), num_validation=6, seed=0)
-    assert dataset.image_shape == (28, 28, 1)
-    assert (len(dataset.train), len(dataset.validation), len(dataset.test())) == (54, 6, 10)
-    with pytest.raises(UserError, match="expected 1 to 59"):
-        data.load_npz(str(path), num_validation=60, seed=0)
-    np.savez(path, **{**arrays, "test_images": arrays["test_images"][:0], "test_labels": arrays["test_labels"][:0]})
-    with pytest.raises(UserError, match="the split is empty"):
-        data.load_npz(str(path), num_validation=6, seed=0).test()
-    np.savez(path, **{**arrays, "test_labels": arrays["test_labels"][:5]})
-    with pytest.raises(UserError, match="expected images"):
-        data.load_npz(str(path), num_validation=6, seed=0).test()
-
-
-def write_images(folder, classes=("cat", "dog"), count=3, size=(6, 5), mode="RGB"):
-    generator = np.random.default_rng(0)
-    for split in ("train", "test"):
-        for name in classes:
-            (folder / split / name).mkdir(parents=True, exist_ok=True)
-            for index in range(count):
-                shape = (*size, 3) if mode == "RGB" else size
-                Image.fromarray(generator.integers(0, 256, shape, np.uint8)).save(
-                    folder / split / name / f"{index}.png"
-                )
-
-
-@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_folder_of_images(tmp_path, mode, channels):
-    write_images(tmp_path, mode=mode)
-    dataset = data.load_folder(str(tmp_path), num_validation=2, seed=0)
-    assert dataset.image_shape == (6, 5, channels)
-    assert dataset.num_classes == 2
-    assert sorted(all_examples(dataset.test())[1]) == [0, 0, 0, 1, 1, 1]
-
-
-def read_folder(folder):
-    dataset = data.load_folder(str(folder), num_validation=2, seed=0)
-    return all_examples(dataset.train), all_examples(dataset.validation)
-
-
-def test_folder_mistakes(tmp_path):
-    with pytest.raises(UserError, match=r"no folder .*train"):
-        data.load_folder(str(tmp_path), num_validation=2, seed=0)
-    write_images(tmp_path)
-    (tmp_path / "test" / "bird").mkdir()
-    with pytest.raises(UserError, match="expected the classes of train; got also bird"):
-        data.load_folder(str(tmp_path), num_validation=2, seed=0).test()
-    (tmp_path / "train" / "cat" / "9.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"9\.png: expected an image; it cannot be read"):
-        read_folder(tmp_path)
-    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "train" / "cat" / "9.png")
-    with pytest.raises(UserError, match="use one size"):
-        read_folder(tmp_path)
-
-
 def test_a_set_that_is_not_prepared_comes_with_its_command(tmp_path):
     with pytest.raises(UserError, match=r"experiments\.data\.prepare cifar10"):
         data.load_tfds("cifar10", str(tmp_path), num_validation=10, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("name", "num_train", "shape", "classes", "message"),
+    ("fields", "message"),
     [
-        ("digit", 0, (8, 8, 1), 10, "did you mean digits"),
-        ("digits", 0, (28, 28, 1), 10, r"expected images of \[28, 28, 1\].*got \[8, 8, 1\]"),
-        ("digits", 0, (8, 8, 1), 2, "expected at most 2 classes, .*got 10"),
-        ("digits", 5000, (8, 8, 1), 10, "expected at most 1257 examples; got a request for 5000"),
+        ({"dataset": "digit"}, "did you mean digits"),
+        ({"dataset": "medmnist:adrenal"}, "MedMNIST has no 'adrenal'"),
+        ({"num_train": 5000}, "expected at most 1257 examples; got a request for 5000"),
     ],
 )
-def test_data_that_does_not_fit(name, num_train, shape, classes, message):
-    split = data.Split(num_validation=180, num_train=num_train)
+def test_data_that_cannot_be_had(fields, message):
+    config = default_config()
+    config.update(fields)
     with pytest.raises(UserError, match=message):
-        data.load_dataset(name, "data", split, image_shape=shape, num_classes=classes)
+        data.load_dataset(config)
+
+
+def test_data_that_do_not_fit_the_network_say_why():
+    with pytest.raises(UserError, match=r"digits, images of \[8, 8, 1\]: too small, 10 classes"):
+        data.load_dataset(default_config(), network=lambda shape, classes: f"too small, {classes} classes")
+
+
+def test_published_images_take_another_size_and_are_measured():
+    config = default_config()
+    config.image_size = (12, 12)
+    dataset = data.load_dataset(config)
+    assert dataset.image_shape == dataset.preprocessing.image_shape == (12, 12, 1)
+    assert dataset.labels.names == tuple("0123456789")
+    images = all_examples(dataset.train)[0]
+    assert dataset.preprocessing.mean == pytest.approx((images.mean(),), abs=1e-5)
+    assert dataset.preprocessing.deviation == pytest.approx((images.std(),), abs=1e-5)
 
 
 def test_rotated_mnist_is_prepared_and_read_through_tfds_without_tensorflow(tmp_path, monkeypatch):
@@ -288,5 +246,5 @@ def test_downscaled_images_are_means_of_squares_and_turn_with_the_image(dtype):
     np.testing.assert_allclose(small[1, 2, 0], images[1, 4:6, 0:2].reshape(4, 2).mean(0) / scale, rtol=1e-6)
     turned, _ = all_examples(data.Downscaled(data.ArraySource(np.rot90(images, axes=(1, 2)), labels), 2))
     np.testing.assert_allclose(turned, np.rot90(small, axes=(1, 2)), rtol=1e-6)
-    with pytest.raises(UserError, match="downscale: expected a divisor of both sides, 6 and 6; got 4"):
+    with pytest.raises(UserError, match="downscale: expected a divisor of every side, 6 and 6; got 4"):
         data.Downscaled(data.ArraySource(images, labels), 4)

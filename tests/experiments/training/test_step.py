@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import data
 from experiments.config.loading import load_config
 from experiments.trained.build import build_model, compute_dtype, image_shape
 from experiments.training.parallel import create_layout
@@ -17,7 +18,7 @@ NETWORKS = ["digits:alpha_f_p4_cnn", "rotmnist:r4_sa", "cifar10:p4m_resnet44", "
 def program_of(config):
     build = functools.partial(build_model, config, dtype=compute_dtype(config))
     layout = create_layout(1, batch_size=2, seeded=False)
-    return create_program(config, build, steps_per_epoch=2, layout=layout)
+    return create_program(config, build, normalize=data.NORMALIZATIONS["unit_range"], steps_per_epoch=2, layout=layout)
 
 
 def batch_like(config):

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from experiments import runs
+from experiments import data, runs
 from experiments.config import default_config, saved
 from experiments.results import summary
 from experiments.results.equivariance import transformed
@@ -22,6 +22,7 @@ from experiments.visualize import __main__ as visualize
 from experiments.visualize import images as pictured
 from experiments.visualize.attention import captions, command, measure
 from experiments.visualize.attention.draw import panel
+from experiments.visualize.attention.of_files import draw_files
 from experiments.visualize.text import number
 from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
@@ -48,10 +49,16 @@ def workdir(tmp_path_factory):
     """A finished run as the training program leaves it, but of random weights."""
     folder = tmp_path_factory.mktemp("run")
     config = default_config()
-    config.model_overrides.features = 2
+    config.model_overrides.features, config.normalization = 2, "digits"
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         layout = parallel.create_layout(1, batch_size=config.batch_size, seeded=False)
-        _, state = create_program(config, lambda rngs: build_model(config, rngs), steps_per_epoch=1, layout=layout)
+        _, state = create_program(
+            config,
+            lambda rngs: build_model(config, rngs),
+            normalize=data.NORMALIZATIONS["unit_range"],
+            steps_per_epoch=1,
+            layout=layout,
+        )
         state = state._replace(params=grown(state.params))
         kept = checkpoints.Checkpoints(folder, layout)
         kept.save(1, state, {"input": {}, "seconds": 0.0}, accuracy=0.5)
@@ -167,8 +174,8 @@ def test_maps_turn_in_other_networks(name, overrides):
         (["--index=360"], "--index: expected 0 to 359, one of the 360 test images of digits; got 360"),
         (["--query=1,1"], "--query: expected a run of a self-attention network; got digits_alpha_f_p4_cnn"),
         (["--index=-1"], "--index: expected 0 to 359"),
-        (["--image=nothing.png"], "--image nothing.png: cannot be read (No such file or directory)"),
-        (["--image=text.png"], "--image text.png: cannot be read (not an image"),
+        (["--image=nothing.png"], "--image nothing.png: there is no such file"),
+        (["--image=text.png"], "--image text.png: cannot be read as png"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(arguments, message, run, tmp_path, capsys, monkeypatch):
@@ -192,6 +199,16 @@ def test_an_image_of_any_size_is_cut_to_its_square_and_brought_to_the_network(ru
     assert image.shape == (8, 8, 1)
     assert image[:, :3].min() > 0.9
     assert image[:, 5:].max() < 0.1
+
+
+def test_attention_of_image_files_is_drawn_by_their_names(run, tmp_path):
+    for name in ("one", "two"):
+        Image.fromarray(np.random.default_rng(len(name)).integers(0, 256, (9, 9), np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
+    written = draw_files(run, sorted(tmp_path.glob("*.png")), tmp_path / "maps")
+    assert [path.name for path in written] == ["one.png", "one.svg", "two.png", "two.svg"]
+    assert all(path.stat().st_size > 1000 for path in written)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,11 @@
+"""Image files at full depth: `read_image(path)` gives exactly what the file holds, or one line that says why it cannot.
+
+Nothing is rounded, clipped or dropped in silence. Images are `[rows, columns, channels]`, volumes `[depth, rows, columns,
+channels]`, in the file's own type.
+"""
+
+from experiments.data.formats._files import SUFFIXES as SUFFIXES
+from experiments.data.formats._files import is_image as is_image
+from experiments.data.formats._files import read_header as read_header
+from experiments.data.formats._files import read_image as read_image
+from experiments.data.formats._header import Header as Header

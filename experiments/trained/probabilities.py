@@ -1,0 +1,44 @@
+"""Class probabilities of trained networks: of one, averaged over its group, or over the seeds of a run."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from experiments import data
+from experiments.trained.run import Run
+from gequi_jax import actions
+
+
+def probability_function(runs: Sequence[Run], *, over_group: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of a batch of images, as `Preprocessing.to_unit_range` gives them, to probabilities `[n, classes]`.
+
+    Args:
+      runs: one for each seed; their probabilities are averaged.
+      over_group: average over the images moved by all elements of the group that map the grid to itself.
+    """
+    functions = [_of_one(run, over_group=over_group) for run in runs]
+    return lambda images: np.mean([np.asarray(function(images)) for function in functions], axis=0)
+
+
+def _of_one(run: Run, *, over_group: bool) -> Callable[[np.ndarray], jax.Array]:
+    graph, state = nnx.split(run.model)
+    several = run.labels.task == data.MULTI_LABEL
+    elements = actions.grid_preserving_elements(run.group) if over_group else (None,)
+
+    @jax.jit
+    def logits(state: nnx.State, images: jax.Array) -> jax.Array:
+        model = nnx.merge(graph, state)
+        return model(run.normalize(data.as_unit_range(images))).astype(jnp.float32)
+
+    def probabilities(images: np.ndarray) -> jax.Array:
+        total = jnp.zeros(())
+        for element in elements:
+            moved = images if element is None else actions.act_on_grid(element, jnp.asarray(images), group=run.group)
+            answers = logits(state, moved)
+            total = total + (jax.nn.sigmoid(answers) if several else jax.nn.softmax(answers))
+        return total / len(elements)
+
+    return probabilities

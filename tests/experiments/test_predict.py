@@ -1,0 +1,181 @@
+"""A finished run predicts new files as it evaluated its own, whichever way they lie."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import evaluate, predict
+from experiments.config import default_config
+from experiments.results import summary
+from experiments.runs import load_run
+from experiments.training import finish
+from experiments.training.run import run
+from tests.experiments.conftest import no_pictures
+
+
+def write_cells(folder, count=14, side=10):
+    """Bright and dark discs of several sizes, as 16-bit TIFF files."""
+    tifffile = pytest.importorskip("tifffile")
+    random = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name, level in (("bright", 3000), ("dark", 800)):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = random.normal(level, 300, (side, side + index % 3)).clip(0, 65535).astype(np.uint16)
+                tifffile.imwrite(folder / split / name / f"{index}.tif", pixels)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run on 16-bit images of several sizes, its folder of images, and its logits of the test split."""
+    import jax
+
+    folder, workdir = tmp_path_factory.mktemp("cells"), tmp_path_factory.mktemp("run")
+    write_cells(folder)
+    config = default_config()
+    config.dataset, config.data_dir, config.num_epochs, config.num_seeds = "folder", str(folder), 6, 2
+    # Without attention, which takes longer to compile.
+    config.model = "cifar10_p4_all_cnn"
+    config.image_size, config.model_overrides.features, config.equivariance_images = (8, 8), 4, 4
+    config.batch_size, config.warmup_epochs, config.learning_rate = 4, 0.0, 3e-3
+    config.best_metric, config.class_weights, config.sampling = "auc", "balanced", "balanced"
+    config.augmentation = ("random_symmetry", "random_brightness")
+    logits = []
+    measure = finish.test_metrics
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        no_pictures(patch.setattr)
+        patch.setattr(finish, "test_metrics", lambda *values: logits.append(values[0]) or measure(*values))
+        run(config, workdir)
+    return workdir, folder, logits[0]
+
+
+def probabilities_of(rows):
+    return np.asarray([list(row["probabilities"].values()) for row in rows])
+
+
+def softmax(logits):
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def test_the_run_took_its_sizes_and_classes_from_the_data(finished):
+    workdir, _, _ = finished
+    restored = load_run(workdir)
+    assert restored.image_shape == (8, 8, 1)
+    assert restored.labels.names == ("bright", "dark")
+    assert restored.preprocessing.dtype == "uint16"
+    result = summary.load(workdir)
+    assert result["class_names"] == ["bright", "dark"]
+    assert result["test_reads"] == 1
+    assert result["test_metrics"]["auc"]["value"] is not None
+
+
+@pytest.mark.parametrize("over_seeds", [False, True])
+def test_predictions_are_those_of_the_evaluation(finished, over_seeds):
+    workdir, folder, logits = finished
+    rows, _ = predict.predict_files(
+        workdir, predict.find_images([str(folder / "test")]), batch_size=5, over_seeds=over_seeds
+    )
+    expected = softmax(logits).mean(0) if over_seeds else softmax(logits[0])
+    np.testing.assert_allclose(probabilities_of(rows), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("over_group", [False, True])
+def test_an_image_and_its_quarter_turns_get_the_same_probabilities(finished, tmp_path, over_group):
+    import tifffile
+
+    workdir, folder, _ = finished
+    pixels = tifffile.imread(folder / "test" / "dark" / "1.tif")
+    assert pixels.shape[0] != pixels.shape[1]
+    for turns in range(4):
+        tifffile.imwrite(tmp_path / f"{turns}.tif", np.rot90(pixels, turns).copy())
+    tifffile.imwrite(tmp_path / "another.tif", pixels + np.uint16(2200))
+    rows, _ = predict.predict_files(workdir, predict.find_images([str(tmp_path)]), over_group=over_group)
+    upright = probabilities_of(rows[:1])
+    np.testing.assert_allclose(probabilities_of(rows[:4]), np.repeat(upright, 4, 0), atol=1e-6)
+    assert np.abs(probabilities_of(rows[4:]) - upright).max() > 1e-4
+
+
+def test_files_that_cannot_be_read_get_a_row_that_says_why(finished, tmp_path, capsys):
+    workdir, folder, _ = finished
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "shallow.png")
+    (tmp_path / "empty.tif").write_bytes(b"")
+    good = folder / "test" / "dark" / "0.tif"
+    arguments = [str(workdir), str(tmp_path), str(good), "--output", str(tmp_path / "out.csv")]
+    with pytest.raises(SystemExit) as caught:
+        predict.main(arguments)
+    assert caught.value.code == 2
+    assert "2 of 3 files could not be read" in capsys.readouterr().err
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [bool(row["error"]) for row in rows] == [True, True, False]
+    assert float(rows[2]["bright"]) + float(rows[2]["dark"]) == pytest.approx(1)
+    assert rows[2]["prediction"] in ("bright", "dark")
+
+
+def test_json_and_the_terminal(finished, tmp_path, capsys):
+    workdir, folder, _ = finished
+    image = str(folder / "test" / "dark" / "0.tif")
+    predict.main([str(workdir), image, "--output", str(tmp_path / "out.json")])
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    assert set(row) == {"file", "prediction", "probabilities"}
+    capsys.readouterr()
+    predict.main([str(workdir), image])
+    header, line = capsys.readouterr().out.splitlines()
+    assert header == "file,prediction,bright,dark,error"
+    assert float(line.split(",")[2]) == pytest.approx(row["probabilities"]["bright"])
+
+
+def test_evaluation_on_a_set_and_on_the_test_split(finished, capsys, tmp_path):
+    workdir, folder, _ = finished
+    of_set = evaluate.evaluate(workdir, str(folder), split="test", batch_size=5)
+    again = evaluate.evaluate(workdir)
+    assert of_set["num_images"] == 28
+    # Of other batches, so up to round-off.
+    for name, metric in of_set["metrics"].items():
+        assert metric["value"] == pytest.approx(again["metrics"][name]["value"], abs=1e-6)
+    assert again["test_reads"] == 2
+    evaluate.main([str(workdir), "--data", str(folder), "--over_seeds", "--output", str(tmp_path / "m.json")])
+    assert "confusion matrix" in capsys.readouterr().out
+    assert json.loads((tmp_path / "m.json").read_text())["num_images"] == 56
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        (predict, ["{run}"], "required"),
+        (predict, ["{run}", "nowhere.png"], "no such file or folder"),
+        (predict, ["{tmp}", "{folder}/test/dark/0.tif"], "expected a finished run"),
+        (predict, ["{run}", "{tmp}"], "holds no images"),
+        (predict, ["{run}", "{folder}", "--batch_size", "0"], "expected a positive integer; got 0"),
+        (predict, ["{run}", "{folder}", "--output", "x.txt"], "ends in .csv or .json"),
+        (predict, ["{run}", "{folder}/test/dark", "--output", "{tmp}/p.csv", "--attention", "{tmp}/maps"], "attention"),
+        (evaluate, ["{run}", "--data", "{tmp}"], "no images in"),
+        (evaluate, ["{run}", "--data", "{folder}", "--split", "validation"], "has no validation split"),
+        (evaluate, ["{run}", "--split", "other"], "invalid choice"),
+    ],
+)
+def test_mistakes_are_one_line(finished, tmp_path, capsys, command, arguments, message):
+    places = {"run": finished[0], "folder": finished[1], "tmp": tmp_path}
+    with pytest.raises(SystemExit):
+        command.main([argument.format(**places) for argument in arguments])
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_classes_that_the_run_does_not_know(finished, tmp_path, capsys):
+    write_cells(tmp_path)
+    (tmp_path / "train" / "dark").rename(tmp_path / "train" / "other")
+    (tmp_path / "test" / "dark").rename(tmp_path / "test" / "other")
+    with pytest.raises(SystemExit):
+        evaluate.main([str(finished[0]), "--data", str(tmp_path)])
+    assert "has classes that the run has not: other" in capsys.readouterr().err
+    assert "tensorflow" not in sys.modules

@@ -49,7 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _write(run: Run, target: str, output: pathlib.Path) -> None:
     try:
         if target == "safetensors":
-            models.save_weights(run.model, output, preprocessing=preprocessing(run), metrics=metrics(run))
+            models.save_weights(
+                run.model, output, preprocessing=preprocessing(run), classes=run.labels.names, metrics=metrics(run)
+            )
         elif target == "stablehlo":
             export.to_stablehlo(run.model, output, preprocessing=run.normalize)
         else:

@@ -15,7 +15,6 @@ start with an underscore and may move.
 """
 
 from gequi_jax import actions, export, functional, groups, interop, models, nn, testing
-
-__version__ = "0.1.0"
+from gequi_jax._version import __version__
 
 __all__ = ["__version__", "actions", "export", "functional", "groups", "interop", "models", "nn", "testing"]

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gequi_jax"
-LAYERS = ["_typing", "_checks", "_modules", "groups", "actions", "functional", "nn", "models", "interop", "export"]
+LAYERS = [
+    "_typing",
+    "_checks",
+    "_modules",
+    "_version",
+    "groups",
+    "actions",
+    "functional",
+    "nn",
+    "models",
+    "interop",
+    "export",
+]
 ALLOWED = {name: set(LAYERS[: index + 1]) for index, name in enumerate(LAYERS)}
 ALLOWED["testing"] = {"_typing", "_checks", "groups", "actions", "testing"}
 FOREIGN = {"experiments", "tests", "tensorflow", "tensorflow_datasets", "optax", "orbax", "grain", "torch", "scipy"}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from gequi_jax._version import __version__
 from gequi_jax.models._families import find_family
 from gequi_jax.models._restrict import restrict
 from gequi_jax.models._spec import ModelSpec, spec_of
@@ -40,8 +41,6 @@ def save_weights(
       ValueError: if the network was not made by `create_model`, or an argument is neither plain data nor a public name of
         this package.
     """
-    from gequi_jax import __version__
-
     spec = spec_of(model)
     if spec.unsaved:
         raise ValueError(

@@ -35,7 +35,7 @@ def to_plain(model: nnx.Module) -> nnx.Module:
     Example:
       >>> from gequi_jax.models import create_model
       >>> plain = to_plain(create_model("digits_alpha_f_p4_cnn", rngs=nnx.Rngs(0)))
-      >>> type(plain.convs[1].conv).__name__
+      >>> type(plain.convs[1].conv.conv).__name__
       'Conv'
     """
     copy: Any = nnx.clone(model)

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from gequi_jax._checks import check_group_axis, check_shape_is_symmetric, check_spatial_axes
 from gequi_jax._typing import Array, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.functional._convolution import convolve
+from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional._windows import WindowMask, resolve_window_mask
 from gequi_jax.groups import FiniteGroup
 
 Padding = Literal["SAME", "VALID"] | int
-
-_AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 
 def lifting_conv(
@@ -143,17 +143,6 @@ def transformed_bank(
     return bank
 
 
-def convolution_axes(dim: int) -> tuple[str, str, str]:
-    """The names of the axes, channels last, for `jax.lax.conv_general_dilated`.
-
-    Raises:
-      ValueError: if the dimension is not 1, 2 or 3.
-    """
-    if dim not in _AXES:
-        raise ValueError(f"group: convolutions are of dimension 1, 2 or 3; got a group of dimension {dim}.")
-    return _AXES[dim]
-
-
 def resolve_padding(
     spatial_shape: tuple[int, ...],
     window_shape: tuple[int, ...],
@@ -225,13 +214,4 @@ def _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant
         kernel_dilation=kernel_dilation,
         allow_inequivariant=allow_inequivariant,
     )
-    dim = len(window_shape)
-    return jax.lax.conv_general_dilated(
-        x,
-        filters,
-        window_strides=(strides,) * dim,
-        padding=pads,
-        rhs_dilation=(kernel_dilation,) * dim,
-        dimension_numbers=convolution_axes(dim),
-        precision=precision,
-    )
+    return convolve(x, filters, Sampling(strides, tuple(pads), kernel_dilation), precision=precision)

@@ -17,7 +17,8 @@ from gequi_jax._typing import Array, FeatureMap, Float, Int
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding
 from gequi_jax.functional._maximum import maximum
-from gequi_jax.functional.attentive_conv._shifts import Sampling, correlate_each
+from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional.attentive_conv._shifts import correlate_each
 from gequi_jax.groups import FiniteGroup
 
 Responses = Float[Array, "batch *spatial out_group in_poses channels"]

@@ -8,11 +8,11 @@ from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.functional._conv import Padding, group_conv, lifting_conv, resolve_padding, transformed_bank
+from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional._windows import WindowMask
 from gequi_jax.functional.attentive_conv._modulation import Modulation
 from gequi_jax.functional.attentive_conv._operators import AttentionOperator, Maps
 from gequi_jax.functional.attentive_conv._responses import attended_conv
-from gequi_jax.functional.attentive_conv._shifts import Sampling
 from gequi_jax.groups import FiniteGroup
 
 

@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Float
 from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional.attentive_conv._modulation import Modulation
 from gequi_jax.functional.attentive_conv._operators import Maps
-from gequi_jax.functional.attentive_conv._shifts import WRITTEN_OUT, Sampling, correlate_each_by
+from gequi_jax.functional.attentive_conv._shifts import WRITTEN_OUT, correlate_each_by
 from gequi_jax.functional.attentive_conv._streamed import streamed_conv
 
 # The responses of one block on an accelerator, in bytes. A CPU gains nothing from more than one channel.

@@ -5,7 +5,6 @@ orders of magnitude.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.export
@@ -14,24 +13,11 @@ import numpy as np
 
 from gequi_jax._typing import Array, Float
 from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._sampling import Sampling
 
 # Up to so many shifted copies are written out, which XLA compiles to one loop over the output; more are added in a scan.
 # On a CPU, writing them out saves no time and takes twice the memory in the backward pass.
 WRITTEN_OUT = {"cpu": 1, "default": 16}
-
-
-class Sampling(NamedTuple):
-    """Where a filter reads a signal.
-
-    Attributes:
-      strides: the step between output positions.
-      pads: zeros before and after each spatial axis.
-      kernel_dilation: the step between neighbouring filter entries.
-    """
-
-    strides: int
-    pads: tuple[tuple[int, int], ...]
-    kernel_dilation: int
 
 
 def correlate_each(

@@ -16,10 +16,11 @@ from jax import lax
 
 from gequi_jax._typing import Array, FeatureMap, Float, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.functional._blocks import over_blocks
+from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional._types import wide_type
 from gequi_jax.functional.attentive_conv._attention_maps import regular_action
 from gequi_jax.functional.attentive_conv._operators import ResponseAttention
-from gequi_jax.functional.attentive_conv._shifts import Sampling
 from gequi_jax.functional.attentive_conv._streamed_stages import (
     Layer,
     Sizes,
@@ -69,15 +70,16 @@ def streamed_conv(
 def _stream(sizes: Sizes, x: Array, layer: Layer) -> Array:
     """The output `[batch, x, q]` for feature maps `[batch, *spatial, m, c]` and a layer with input poses first."""
 
-    def one_sample(sample: Array) -> Array:
+    def one_sample(samples: Array) -> tuple[None, Array]:
         def add_pose(total, w_and_layer):
             w, pose_layer = w_and_layer
             return total + attended_sum(w, pose_layer, sizes), None
 
         start = jnp.zeros((math.prod(sizes.out_shape), layer.kernel.shape[-1]), x.dtype)
-        return lax.scan(add_pose, start, (windows(sample, sizes), layer))[0]
+        total, _ = lax.scan(add_pose, start, (windows(samples[0], sizes), layer))
+        return None, total[None]
 
-    return _map(one_sample, x)
+    return over_blocks(one_sample, x, size=1)[1]
 
 
 def _stream_forward(sizes: Sizes, x: Array, layer: Layer) -> tuple[Array, tuple[Array, Layer]]:
@@ -87,8 +89,8 @@ def _stream_forward(sizes: Sizes, x: Array, layer: Layer) -> tuple[Array, tuple[
 def _stream_backward(sizes: Sizes, residuals: tuple[Array, Layer], out_gradient: Array) -> tuple[Array, Layer]:
     x, layer = residuals
 
-    def one_sample(total, sample_and_gradient):
-        sample, gradient = sample_and_gradient
+    def one_sample(samples: Array, gradients: Array) -> tuple[Layer, Array]:
+        sample, gradient = samples[0], gradients[0]
 
         def one_pose(_, w_and_layer):
             w, pose_layer = w_and_layer
@@ -96,9 +98,9 @@ def _stream_backward(sizes: Sizes, residuals: tuple[Array, Layer], out_gradient:
 
         _, (to_windows, to_layer) = lax.scan(one_pose, None, (windows(sample, sizes), layer))
         to_sample = sum_of_windows(to_windows, sizes, sample.shape[: len(sizes.out_shape)])
-        return jax.tree.map(jnp.add, total, to_layer), to_sample
+        return to_layer, to_sample[None]
 
-    to_layer, to_x = lax.scan(one_sample, jax.tree.map(jnp.zeros_like, layer), (x, out_gradient))
+    to_layer, to_x = over_blocks(one_sample, x, out_gradient, size=1)
     return to_x, to_layer
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 
 from gequi_jax._typing import Array
-from gequi_jax.functional.attentive_conv._shifts import Sampling
+from gequi_jax.functional._sampling import Sampling
 
 
 class Layer(NamedTuple):

@@ -1,0 +1,73 @@
+"""Convolution of few channels in blocks of images, for a CPU.
+
+The convolution of XLA takes longest where a filter has many entries and few channels, as in spatial attention. Here the
+windows along all axes but the first are the columns of a matrix, and one product with the filters gives the terms
+
+    z_o(n, x, y_1) = sum_c sum_{y_2...} f_c(n, x_1, x_2 + d y_2 - p_2, ...) psi_co(y)
+
+of every entry y_1 along the first axis, which are shifted and added up: y_o(n, x) = sum_{y_1} z_o(n, x_1 + d y_1 - p_1, ..., y_1).
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from gequi_jax._typing import Array
+from gequi_jax.functional._blocks import over_blocks
+from gequi_jax.functional._filter_gradient import windows
+from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._types import wide_type
+
+_MOST_CHANNELS = 8
+# The columns and the terms of a block, in bytes.
+_BLOCK_BYTES = 2**20
+
+
+def has_few_channels(x_shape: tuple[int, ...], filters_shape: tuple[int, ...], sampling: Sampling) -> bool:
+    """Whether `convolve_few_channels` serves these shapes: stride 1, not empty, not symbolic, with few channels.
+
+    Args:
+      x_shape: `[batch, *spatial, in_channels]`.
+      filters_shape: `[*window, in_channels, out_channels]`.
+      sampling: strides, padding and dilation.
+    """
+    if not all(isinstance(size, int) and size > 0 for size in (*x_shape, *filters_shape)):
+        return False
+    no_crop = all(pad >= 0 for pads in sampling.pads for pad in pads)
+    has_window = min(filters_shape[:-2]) > 1
+    return sampling.strides == 1 and no_crop and has_window and max(filters_shape[-2:]) <= _MOST_CHANNELS
+
+
+def convolve_few_channels(x: Array, filters: Array, sampling: Sampling, precision: jax.lax.PrecisionLike) -> Array:
+    """The convolution `[batch, *out_spatial, out_channels]`, summed up in float32 or wider.
+
+    Args:
+      x: `[batch, *spatial, in_channels]`.
+      filters: `[*window, in_channels, out_channels]`.
+      sampling: strides, padding and dilation; the stride is 1.
+      precision: of the products.
+    """
+    side, *_, out_channels = filters.shape
+    window_shape, dilation = filters.shape[:-2], sampling.kernel_dilation
+    out_shape = tuple(
+        size + sum(pads) - dilation * (side - 1)
+        for size, pads, side in zip(x.shape[1:], sampling.pads, window_shape, strict=False)
+    )
+    bank = jnp.moveaxis(filters, 0, -2).reshape(-1, side * out_channels)
+    wide = wide_type(x)
+
+    def one_block(images):
+        rows = jnp.pad(images, ((0, 0), sampling.pads[0], *((0, 0),) * (images.ndim - 2)))
+        columns = windows(rows, window_shape, out_shape, sampling, first=1)
+        terms = jnp.matmul(columns, bank, precision=precision, preferred_element_type=wide)
+        shifted = (
+            terms[:, dilation * y : dilation * y + out_shape[0], ..., out_channels * y : out_channels * (y + 1)]
+            for y in range(side)
+        )
+        return None, functools.reduce(jnp.add, shifted).astype(x.dtype)
+
+    width = bank.shape[0] + bank.shape[1]
+    image_bytes = (out_shape[0] + dilation * (side - 1)) * math.prod(out_shape[1:]) * width * x.dtype.itemsize
+    return over_blocks(one_block, x, size=max(1, _BLOCK_BYTES // image_bytes))[1]

@@ -32,6 +32,9 @@ def to_onnx(
         session = onnxruntime.InferenceSession("model.onnx")
         (logits,) = session.run(None, {session.get_inputs()[0].name: images})
 
+    The converter, jax2onnx, follows the releases of JAX with a delay: version 0.17 converts every network under JAX 0.10, and
+    under JAX 0.12 those without self-attention and attention to responses. Install it in an environment of its own.
+
     Args:
       model: the network; it is exported in `eval()` mode, with plain layers.
       path: the file.

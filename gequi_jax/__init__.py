@@ -14,8 +14,7 @@ Import names from the subpackages (`gequi_jax.nn.GroupConv`, `gequi_jax.groups.c
 start with an underscore and may move.
 """
 
-from gequi_jax import actions, functional, groups, interop, models, nn, testing
+from gequi_jax import actions, export, functional, groups, interop, models, nn, testing
+from gequi_jax._version import __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["__version__", "actions", "functional", "groups", "interop", "models", "nn", "testing"]
+__all__ = ["__version__", "actions", "export", "functional", "groups", "interop", "models", "nn", "testing"]

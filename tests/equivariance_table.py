@@ -113,6 +113,10 @@ def _spatial_pool(group, rngs, param_dtype):
     return lambda x: functional.spatial_pool(x, dim=group.dim)
 
 
+def _coset_pool(group, rngs, param_dtype):
+    return lambda x: functional.coset_pool(x, group=group, subgroup=group)[..., 0, :]
+
+
 def _readout(group, rngs, param_dtype):
     return lambda x: functional.group_pool(functional.global_spatial_pool(jnp.cos(x), dim=group.dim))
 
@@ -139,6 +143,7 @@ LAYERS = [
     Row("layer_norm", _layer(nn.LayerNorm, 3)),
     Row("batch_norm", _batch_norm),
     Row("group_pool", _function(functional.group_pool), output="grid", has_weights=False),
+    Row("coset_pool", _coset_pool, output="grid", has_weights=False),
     Row("spatial_pool", _spatial_pool, sizes=(4, 6), has_weights=False),
     Row("readout", _readout, output="invariant", has_weights=False),
     *_attentive_rows(),

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gequi_jax"
-LAYERS = ["_typing", "_checks", "groups", "actions", "functional", "nn", "models", "interop"]
+LAYERS = [
+    "_typing",
+    "_checks",
+    "_modules",
+    "_version",
+    "groups",
+    "actions",
+    "functional",
+    "nn",
+    "models",
+    "interop",
+    "export",
+]
 ALLOWED = {name: set(LAYERS[: index + 1]) for index, name in enumerate(LAYERS)}
 ALLOWED["testing"] = {"_typing", "_checks", "groups", "actions", "testing"}
 FOREIGN = {"experiments", "tests", "tensorflow", "tensorflow_datasets", "optax", "orbax", "grain", "torch", "scipy"}
@@ -62,7 +74,7 @@ def test_there_are_files_to_check():
 
 
 def public_names():
-    for subpackage in ("groups", "actions", "functional", "nn", "models", "testing", "interop"):
+    for subpackage in ("groups", "actions", "functional", "nn", "models", "testing", "interop", "export"):
         module = importlib.import_module(f"gequi_jax.{subpackage}")
         for name, value in vars(module).items():
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):

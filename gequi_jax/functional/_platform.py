@@ -5,11 +5,31 @@ default one, and a program may be exported for another platform. A plan, such as
 when the program is lowered.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import jax
+
+_ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed platform", default=None)
+
+
+@contextlib.contextmanager
+def assumed_platform(platform: str) -> Iterator[None]:
+    """Traces functions inside the context for one platform, where a program without a choice of platforms is needed.
+
+    A converter to another format, such as ONNX, knows no platforms of JAX.
+
+    Args:
+      platform: its name, as in `jax.lax.platform_dependent`, or "default" for an accelerator.
+    """
+    token = _ASSUMED.set(platform)
+    try:
+        yield
+    finally:
+        _ASSUMED.reset(token)
 
 
 def by_platform(function: Callable[..., Any], *operands: Any, default: Hashable, **plans: Hashable) -> Any:
@@ -29,6 +49,9 @@ def by_platform(function: Callable[..., Any], *operands: Any, default: Hashable,
       >>> float(by_platform(lambda factor, x: factor * x, jnp.ones(()), cpu=2.0, tpu=3.0, default=2.0)) in (2.0, 3.0)
       True
     """
+    assumed = _ASSUMED.get()
+    if assumed is not None:
+        return function(plans.get(assumed, default), *operands)
     # Equal plans share one branch, which `platform_dependent` recognises by identity.
     branches = {plan: functools.partial(function, plan) for plan in (default, *plans.values())}
     if len(branches) == 1:

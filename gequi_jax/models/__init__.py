@@ -17,3 +17,8 @@ from gequi_jax.models._registry import list_models as list_models
 from gequi_jax.models._registry import model_info as model_info
 from gequi_jax.models._resnet import ResidualBlock as ResidualBlock
 from gequi_jax.models._resnet import ResNet as ResNet
+from gequi_jax.models._restrict import restrict as restrict
+from gequi_jax.models._weights import load_model as load_model
+from gequi_jax.models._weights import save_weights as save_weights
+from gequi_jax.models._weights import weights_info as weights_info
+from gequi_jax.models._weights_file import WeightsInfo as WeightsInfo

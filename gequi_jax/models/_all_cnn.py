@@ -10,6 +10,7 @@ from gequi_jax import functional
 from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
@@ -83,6 +84,8 @@ class AllCNN(nnx.Module):
                 )
             )
         self.group = group
+        self.input_shape = input_shape
+        self.num_classes = num_classes
         self.downsampling = downsampling
         self.convs = nnx.List(layers)
         self.norms = nnx.List(BatchNorm(width, **norm) for width in widths)
@@ -100,4 +103,4 @@ class AllCNN(nnx.Module):
                 x = self.dropout(nnx.relu(norm(x)))
             else:
                 x = nnx.relu(norm(x))
-        return functional.group_pool(functional.global_spatial_pool(x, dim=2), reduction="mean")
+        return pool_over_poses(functional.global_spatial_pool(x, dim=2), self.num_classes, reduction="mean")

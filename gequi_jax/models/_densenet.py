@@ -10,6 +10,7 @@ from gequi_jax import functional
 from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.models._sizes import check_input_sides
 from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
 
@@ -78,6 +79,8 @@ class DenseNet(nnx.Module):
         features = check_positive_integer("features", features)
         widths = [features * (index + 1) for index in range(num_blocks + 1)]
         self.group = group
+        self.input_shape = input_shape
+        self.num_classes = num_classes
         self.lifting = lifting(input_shape[-1], features, 3, **options)
         self.block_norms = nnx.List(BatchNorm(width, **norm) for width in widths[:-1])
         self.block_convs = nnx.List(
@@ -104,7 +107,7 @@ class DenseNet(nnx.Module):
                 x = self.transition_convs[index](nnx.relu(self.transition_norms[index](x)))
                 x = functional.spatial_pool(x, dim=2, window_size=2, reduction="mean")
         x = self.readout(nnx.relu(self.norm(x)))
-        return functional.group_pool(functional.global_spatial_pool(x, dim=2), reduction="mean")
+        return pool_over_poses(functional.global_spatial_pool(x, dim=2), self.num_classes, reduction="mean")
 
 
 def _fits(side: int, num_blocks: int) -> bool:

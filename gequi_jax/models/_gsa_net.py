@@ -13,6 +13,7 @@ from gequi_jax._checks import check_choice, check_positive_integer, check_window
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._gsa_net_sizes import attention_windows
+from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.models._sizes import check_input_shape
 from gequi_jax.nn import (
     CoordinateMLP,
@@ -147,6 +148,7 @@ class GSANet(nnx.Module):
 
         self.group = group
         self.input_shape = input_shape
+        self.num_classes = num_classes
         self.pool_after = tuple(pool_after)
         self.pool_lifting = pool_lifting
         self.window_size = window_size
@@ -199,6 +201,7 @@ class GSANet(nnx.Module):
 
     def _read_out(self, x: Array) -> Array:
         if self.readout == "max_then_mean":
-            return functional.global_spatial_pool(functional.group_pool(x), dim=self.group.dim)
+            return functional.global_spatial_pool(pool_over_poses(x, self.num_classes), dim=self.group.dim)
         reduction: functional.Reduction = "sum" if self.readout == "sum_then_max" else "mean"
-        return functional.group_pool(functional.global_spatial_pool(x, dim=self.group.dim, reduction=reduction))
+        by_pose = functional.global_spatial_pool(x, dim=self.group.dim, reduction=reduction)
+        return pool_over_poses(by_pose, self.num_classes)

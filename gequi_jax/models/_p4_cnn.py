@@ -9,6 +9,7 @@ from flax import nnx
 from gequi_jax import functional
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
 
@@ -62,6 +63,8 @@ class P4CNN(nnx.Module):
         norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"padding": "VALID", "use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
         self.group = group
+        self.input_shape = tuple(input_shape)
+        self.num_classes = num_classes
         self.convs = nnx.List(
             [
                 lifting(input_shape[-1], features, 3, **options),
@@ -80,4 +83,4 @@ class P4CNN(nnx.Module):
                 x = functional.spatial_pool(x, dim=2, window_size=2)
             else:
                 x = self.dropout(x)
-        return functional.group_pool(self.readout(x)[:, 0, 0])
+        return pool_over_poses(self.readout(x)[:, 0, 0], self.num_classes)

@@ -5,20 +5,18 @@ accepted in its place.
 """
 
 import dataclasses
-import difflib
 import inspect
-import re
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 from flax import nnx
 
 from gequi_jax._checks import check_group
-from gequi_jax.groups import FiniteGroup, group_by_name
-from gequi_jax.models import _agc_families, _gsa_net_families
-from gequi_jax.models._family import Family
-
-_FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES)
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._families import find_family, group_part, names_of_models
+from gequi_jax.models._spec import ModelSpec
+from gequi_jax.models._weights import pretrained_info, pretrained_model, pretrained_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +33,7 @@ class ModelInfo:
       reported_params: parameters as the paper prints them, rounded there, or None.
       reported_metric: test accuracy in percent, 100 minus the error where the paper prints that, or None. The published
         codes of both papers choose the epoch by the test set on rotMNIST and CIFAR-10, so these figures are optimistic.
+      pretrained_metrics: what was measured with the weights that `create_model(..., pretrained=True)` loads, or None.
     """
 
     name: str
@@ -45,40 +44,58 @@ class ModelInfo:
     num_classes: int
     reported_params: int | None
     reported_metric: float | None
+    pretrained_metrics: Mapping[str, Any] | None = None
 
 
-def list_models() -> list[str]:
-    """The names of all networks in the papers' tables, of their baselines, and of the small ones for a first try."""
-    return sorted(name for family in _FAMILIES for name in family.names())
+def list_models(*, pretrained: bool = False) -> list[str]:
+    """The names of all networks in the papers' tables, of their baselines, and of the small ones for a first try.
+
+    Args:
+      pretrained: list only those whose trained weights come with the package.
+    """
+    return pretrained_names() if pretrained else names_of_models()
 
 
 def create_model(
-    name: str, *, rngs: nnx.Rngs, dtype: jax.typing.DTypeLike | None = None, **overrides: Any
+    name: str,
+    *,
+    rngs: nnx.Rngs,
+    pretrained: bool = False,
+    dtype: jax.typing.DTypeLike | None = None,
+    **overrides: Any,
 ) -> nnx.Module:
     """Builds a network, called on images `[batch, rows, columns, channels]` and returning logits `[batch, classes]`.
 
     Args:
       name: a name from `list_models`, or the same with another group in its place, such as "rotmnist_r8m_sa".
       rngs: the random streams.
+      pretrained: load the trained weights that come with the package, and return the network in `eval()` mode.
+        `list_models(pretrained=True)` lists the names; the weights must fit the overrides.
       dtype: the type of the computation, such as `jnp.bfloat16`; inferred from the parameters and the input by default.
         Parameters, softmax and the statistics of norms stay float32.
       **overrides: arguments of the network's constructor that differ from the published ones, such as `group=` (any
         `FiniteGroup`), `input_shape=` or `num_classes=`.
 
     Raises:
-      ValueError: if the name or an override does not exist; the message lists those that do.
+      ValueError: if the name or an override does not exist, or has no trained weights where they are asked for; the
+        message lists those that do.
 
     Example:
       >>> model = create_model("digits_r4_sa", rngs=nnx.Rngs(0), num_classes=2)
     """
-    family, group = _find(name)
+    family, group = find_family(name)
     legal = [name for name in inspect.signature(family.network.__init__).parameters if name not in ("self", "rngs")]
     unknown = sorted(set(overrides) - set(legal))
     if unknown:
         raise ValueError(f"overrides: {name} has no argument {unknown[0]!r}; it takes {', '.join(legal)}.")
+    if pretrained:
+        return pretrained_model(name, overrides if dtype is None else {**overrides, "dtype": dtype}, rngs)
     group = overrides.get("group", group)
     check_group(group)
-    return family.network(**{**family.arguments_for(group), **overrides, "group": group}, dtype=dtype, rngs=rngs)
+    arguments = {**family.arguments_for(group), **overrides, "group": group, "dtype": dtype}
+    model: Any = family.network(**arguments, rngs=rngs)
+    model.spec = ModelSpec.of(name, arguments)
+    return model
 
 
 def model_info(name: str) -> ModelInfo:
@@ -90,8 +107,9 @@ def model_info(name: str) -> ModelInfo:
     Raises:
       ValueError: if the name does not exist; the message lists those that do.
     """
-    family, group = _find(name)
-    params, metric = family.reported.get(_group_part(family, name) or "", (None, None))
+    family, group = find_family(name)
+    params, metric = family.reported.get(group_part(family, name) or "", (None, None))
+    trained = pretrained_info(name)
     return ModelInfo(
         name=name,
         paper=family.paper,
@@ -101,21 +119,5 @@ def model_info(name: str) -> ModelInfo:
         num_classes=family.arguments["num_classes"],
         reported_params=params,
         reported_metric=metric,
+        pretrained_metrics=None if trained is None else trained.metrics,
     )
-
-
-def _find(name: str) -> tuple[Family, FiniteGroup]:
-    for family in _FAMILIES:
-        group = _group_part(family, name)
-        if group is not None:
-            return family, group_by_name(group)
-    names = list_models()
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(f"model name: there is no {name!r}; {hint}The names are {', '.join(names)}.")
-
-
-def _group_part(family: Family, name: str) -> str | None:
-    pattern = re.escape(family.template).replace(r"\{group\}", r"(z2m?|[pr][1-9]\d*m?)")
-    match = re.fullmatch(pattern, str(name))
-    return match[1] if match else None

@@ -11,6 +11,7 @@ from gequi_jax import functional
 from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Float, Grid
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
 
@@ -135,6 +136,8 @@ class ResNet(nnx.Module):
         options = {"kernel_init": kernel_init, "precision": precision, **norm}
         block = {"downsampling": downsampling, "branch_scale": (len(features) * blocks_per_stage) ** -2.0, **options}
         self.group = group
+        self.input_shape = input_shape
+        self.num_classes = num_classes
         self.lifting = lifting(input_shape[-1], features[0], 3, use_bias=False, **options)
         self.blocks = nnx.List()
         for stage, width in enumerate(features):
@@ -152,7 +155,7 @@ class ResNet(nnx.Module):
             x = block(x)
         by_pose = functional.global_spatial_pool(nnx.relu(self.norm(x)), dim=2)
         # One position is left, over which an attentive readout attends like over any other map.
-        return functional.group_pool(self.readout(by_pose[:, None, None])[:, 0, 0], reduction="mean")
+        return pool_over_poses(self.readout(by_pose[:, None, None])[:, 0, 0], self.num_classes, reduction="mean")
 
 
 def _scaled(factor: float, initializer: nnx.Initializer, *args) -> Array:

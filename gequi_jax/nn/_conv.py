@@ -11,6 +11,7 @@ from flax.nnx.nn.dtypes import promote_dtype
 from gequi_jax import functional
 from gequi_jax._checks import check_channels, check_group, check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
+from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn._windows import as_given, check_kernel_shape, mask_of, static_mask
 
@@ -56,6 +57,21 @@ class ConvBase(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, param_dtype))
         bias_shape = (self.out_features,)
         self.bias = nnx.Param(bias_init(rngs.params(), bias_shape, param_dtype)) if use_bias else nnx.data(None)
+
+    def filter_bank(self) -> Array:
+        """The copies of the kernel transformed by every element of the group, all within the window mask.
+
+        Returns:
+          `[group, *window, in_features, out_features]`; of a layer that reads feature maps `[group, *window, in_group,
+          in_features, out_features]`.
+        """
+        kernel = self.kernel[...]
+        transform = transform_group_kernel if self._poses() else transform_kernel
+        if self.window_mask is None:
+            return transform(kernel, group=self.group)
+        inside = functional.resolve_window_mask(mask_of(self.window_mask), self.kernel_shape)
+        inside = inside.reshape(*self.kernel_shape, *(1,) * (kernel.ndim - self.group.dim))
+        return jnp.where(inside, transform(jnp.where(inside, kernel, 0), group=self.group), 0)
 
     def _poses(self) -> tuple[int, ...]:
         raise NotImplementedError

@@ -10,6 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.export
 import jax.numpy as jnp
 
 from gequi_jax._checks import check_positive_integer
@@ -123,7 +124,8 @@ def _responses(
 def _block_size(platform: str, block_size: int | None, x: Array, bank: Bank, sampling: Sampling) -> int:
     if block_size is not None:
         return check_positive_integer("block_size", block_size)
-    if platform == "cpu":
+    # The batch of an exported program may be symbolic, and its responses of any size.
+    if platform == "cpu" or jax.export.is_symbolic_dim(x.shape[0]):
         return 1
     function = functools.partial(_responses, sampling=sampling, written_out=1)
     responses = jax.eval_shape(function, x, bank[..., 0])

@@ -7,6 +7,7 @@ orders of magnitude.
 import functools
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 
@@ -44,7 +45,7 @@ def correlate_each_by(written_out: int, x: Array, filters: Array, *, sampling: S
     strides, pads, kernel_dilation = sampling
     dim = len(pads)
     window_shape = filters.shape[:dim]
-    x = jnp.pad(x, ((0, 0), *pads, *((0, 0),) * (x.ndim - 1 - dim)))
+    x = _padded(x, pads)
     spans = [(side - 1) * kernel_dilation + 1 for side in window_shape]
     reach = [size - span + 1 for size, span in zip(x.shape[1 : 1 + dim], spans, strict=True)]
     offsets = np.stack(np.meshgrid(*map(np.arange, window_shape), indexing="ij"), -1).reshape(-1, dim) * kernel_dilation
@@ -72,3 +73,14 @@ def correlate_each_by(written_out: int, x: Array, filters: Array, *, sampling: S
     like = jax.eval_shape(lambda tap: term((0,) * dim, tap), taps[0])
     total, _ = jax.lax.scan(add, jnp.zeros(like.shape, like.dtype), (jnp.asarray(offsets), taps))
     return total.astype(x.dtype)
+
+
+def _padded(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
+    """Zeros around the spatial axes, which come after the batch."""
+    if not jax.export.is_symbolic_dim(x.shape[0]):
+        return jnp.pad(x, ((0, 0), *pads, *((0, 0),) * (x.ndim - 1 - len(pads))))
+    for axis, sizes in enumerate(pads, start=1):
+        # Concatenated: the converter to ONNX cannot pad arrays with a symbolic batch.
+        before, after = (jnp.zeros_like(x, shape=(*x.shape[:axis], size, *x.shape[axis + 1 :])) for size in sizes)
+        x = jnp.concatenate([before, x, after], axis=axis)
+    return x

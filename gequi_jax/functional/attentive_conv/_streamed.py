@@ -109,7 +109,7 @@ _stream.defvjp(_stream_forward, _stream_backward)
 
 def _map(function: Callable[[Any], Array], xs: Any) -> Array:
     """`jax.lax.map`, without a loop for one entry."""
-    if len(jax.tree.leaves(xs)[0]) == 1:
+    if jax.tree.leaves(xs)[0].shape[0] == 1:
         return function(jax.tree.map(lambda leaf: leaf[0], xs))[None]
     return lax.map(function, xs)
 

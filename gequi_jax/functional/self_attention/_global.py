@@ -8,6 +8,7 @@ import functools
 from typing import NamedTuple
 
 import jax
+import jax.export
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array
@@ -84,5 +85,11 @@ def block_sizes(positions: int, batch: int, positions_per_step: int) -> Blocks:
 
 
 def largest_divisor(number: int, limit: int) -> int:
-    """The largest divisor of a number that is at most the limit, and 1 if the limit is below 1."""
-    return max(size for size in range(1, number + 1) if number % size == 0 and size <= max(limit, 1))
+    """The largest divisor of a number that is at most the limit, and 1 if the limit is below 1.
+
+    The batch of an exported program may be symbolic; then it is the largest that divides it for every batch.
+    """
+    limit = max(limit, 1)
+    if not jax.export.is_symbolic_dim(number):
+        limit = min(limit, number)
+    return max(size for size in range(1, limit + 1) if number % size == 0)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
+import jax.export
+
 from gequi_jax._checks import check_choice
 from gequi_jax._typing import Array
 from gequi_jax.functional._windows import Window
@@ -35,14 +37,16 @@ def choose(
     """
     check_choice("implementation", implementation, get_args(Implementation))
     if implementation == "auto":
-        few = window.is_global and _scores(operands) <= MOST_REFERENCE_SCORES
+        few = window.is_global and _are_few(operands)
         implementation = "reference" if few else "blocked"
     if implementation == "reference":
         return reference_global if window.is_global else reference_windowed
     return attend_globally if window.is_global else attend_windowed
 
 
-def _scores(operands: Operands) -> int:
-    """The number of scores of global attention: one for each sample, head, output pose and pair of query and key."""
+def _are_few(operands: Operands) -> bool:
+    """Whether global attention has few scores: one for each sample, head, output pose and pair of query and key."""
     batch, *spatial_shape, poses, heads, _ = operands.query.shape
-    return batch * heads * len(operands.position_encoding) * poses**2 * math.prod(spatial_shape) ** 2
+    per_sample = heads * len(operands.position_encoding) * poses**2 * math.prod(spatial_shape) ** 2
+    # A symbolic batch, that of an exported program, may be large.
+    return not jax.export.is_symbolic_dim(batch) and batch * per_sample <= MOST_REFERENCE_SCORES

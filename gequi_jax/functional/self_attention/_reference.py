@@ -63,7 +63,10 @@ def windows(x: Array, window_shape: tuple[int, ...]) -> Array:
     """The windows `[positions, window, ...]` of an array `[*spatial, ...]`, with zeros beyond the border."""
     dim = len(window_shape)
     spatial_shape = x.shape[:dim]
-    x = jnp.pad(x, [(side // 2, side // 2) for side in window_shape] + [(0, 0)] * (x.ndim - dim))
+    for axis, side in enumerate(window_shape):
+        # Concatenated: the converter to ONNX cannot pad arrays with a symbolic batch.
+        border = jnp.zeros_like(x, shape=(*x.shape[:axis], side // 2, *x.shape[axis + 1 :]))
+        x = jnp.concatenate([border, x, border], axis=axis)
     starts = np.ndindex(*window_shape)
     slices = [
         x[tuple(slice(s, s + length) for s, length in zip(start, spatial_shape, strict=True))] for start in starts

@@ -91,7 +91,7 @@ def _rows(window: Window, dropout: Dropout, plan: Plan, operands: Operands) -> R
 
 def _map_heads(function: Callable, plan: Plan, *per_head):
     """Over all heads of all samples, some at a time."""
-    heads = len(per_head[0])
+    heads = per_head[0].shape[0]
     split = jax.tree.map(lambda x: x.reshape(heads // plan.heads, plan.heads, *x.shape[1:]), per_head)
     out = jax.lax.map(lambda arrays: jax.vmap(function)(*arrays), split)
     return jax.tree.map(lambda x: x.reshape(heads, *x.shape[2:]), out)

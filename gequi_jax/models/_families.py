@@ -1,0 +1,38 @@
+"""All families of networks, and the family and the group of a name."""
+
+import difflib
+import re
+
+from gequi_jax.groups import FiniteGroup, group_by_name
+from gequi_jax.models import _agc_families, _gsa_net_families
+from gequi_jax.models._family import Family
+
+FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES)
+
+
+def names_of_models() -> list[str]:
+    """The names of all networks in the papers' tables, of their baselines, and of the small ones for a first try."""
+    return sorted(name for family in FAMILIES for name in family.names())
+
+
+def find_family(name: str) -> tuple[Family, FiniteGroup]:
+    """The family of a name and the group that the name holds.
+
+    Raises:
+      ValueError: if the name does not exist; the message lists those that do.
+    """
+    for family in FAMILIES:
+        group = group_part(family, name)
+        if group is not None:
+            return family, group_by_name(group)
+    names = names_of_models()
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(f"model name: there is no {name!r}; {hint}The names are {', '.join(names)}.")
+
+
+def group_part(family: Family, name: str) -> str | None:
+    """The group in a name of this family, None if the name is of another."""
+    pattern = re.escape(family.template).replace(r"\{group\}", r"(z2m?|[pr][1-9]\d*m?)")
+    match = re.fullmatch(pattern, str(name))
+    return match[1] if match else None

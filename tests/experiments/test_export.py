@@ -1,0 +1,89 @@
+"""The command that exports a run, and the accuracy of the weights that come with the package."""
+
+import jax.export
+import numpy as np
+import pytest
+from flax import nnx
+
+from experiments import data, export, report
+from experiments.config import default_config
+from experiments.runs import Run
+from experiments.trained import build
+from gequi_jax import models
+
+
+def run_of(name: str, workdir) -> Run:
+    """A run as the trained weights of the package record it."""
+    config = default_config()
+    config.model, config.normalization, config.num_validation = name, "digits", 180
+    model = models.create_model(name, rngs=nnx.Rngs(0), pretrained=True)
+    accuracy = models.model_info(name).pretrained_metrics["test_accuracy"] / 100
+    preprocessing = data.Preprocessing(sizes=(8, 8), channels=1, resize_mode="resize", dtype="uint8")
+    labels = data.LabelNames(tuple("0123456789"), "classes")
+    return Run(workdir, config, build.model_group(config), model, accuracy, preprocessing, labels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "digits_alpha_f_p4_cnn" else pytest.param(name, marks=pytest.mark.slow)
+        for name in models.list_models(pretrained=True)
+        if name.startswith("digits_")
+    ],
+)
+def test_pretrained_weights_have_the_recorded_accuracy_on_the_recorded_test_set(name, tmp_path):
+    run = run_of(name, tmp_path)
+    test = run.load_data().test()
+    examples = test.fetch(np.arange(len(test)))
+    logits = nnx.jit(lambda model, x: model(x))(run.model, run.normalize(examples["image"]))
+    metrics = models.model_info(name).pretrained_metrics
+    assert len(test) == metrics["test_images"]
+    # A logit that rounds differently on another machine may change one image.
+    accuracy = 100 * np.mean(np.argmax(logits, axis=-1) == examples["label"])
+    assert accuracy == pytest.approx(metrics["test_accuracy"], abs=100 / len(test) + 0.005)
+
+
+@pytest.fixture
+def finished_run(tmp_path, monkeypatch):
+    """A finished run of which the command sees the summary and the network."""
+    run = run_of("digits_alpha_f_p4_cnn", tmp_path)
+    monkeypatch.setattr(export, "load_run", lambda workdir: run)
+    monkeypatch.setattr(report, "command", lambda finished: "python -m experiments.main")
+    (tmp_path / "summary.json").write_text('{"num_test": 360, "dataset": "digits", "epochs": 30}')
+    return run
+
+
+def test_safetensors(finished_run, capsys):
+    export.main([str(finished_run.workdir), "--to", "safetensors"])
+    assert "test accuracy 97.50 %" in capsys.readouterr().out
+    info = models.weights_info(finished_run.workdir / "digits_alpha_f_p4_cnn.safetensors")
+    assert info.preprocessing == {"range": [0, 1], "mean": [0.3053], "std": [0.376]}
+    assert "".join(info.classes) == "0123456789"
+    assert info.metrics["test_accuracy"] == 97.5
+    assert info.metrics["command"] == "python -m experiments.main"
+
+
+def test_stablehlo_reads_images_of_unit_range(finished_run, tmp_path):
+    export.main([str(finished_run.workdir), "--to", "stablehlo", "--output", str(tmp_path / "digits")])
+    program = jax.export.deserialize(bytearray((tmp_path / "digits").read_bytes()))
+    images = np.random.default_rng(0).uniform(size=(2, 8, 8, 1)).astype(np.float32)
+    expected = nnx.jit(lambda model, x: model(x))(finished_run.model, finished_run.normalize(images))
+    np.testing.assert_allclose(program.call(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_mistakes_are_one_line(finished_run, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for arguments in (
+        ["--to", "onnx"],
+        ["--to", "tflite"],
+        ["--to", "safetensors", "--output", "/no/such/folder/file"],
+    ):
+        with pytest.raises(SystemExit):
+            export.main([str(finished_run.workdir), *arguments])
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_that_is_not_finished(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        export.main([str(tmp_path), "--to", "onnx"])
+    assert "expected a finished run" in capsys.readouterr().err

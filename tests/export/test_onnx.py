@@ -1,0 +1,25 @@
+"""ONNX graphs in onnxruntime, for every batch. jax2onnx is an extra, and without it these tests are skipped."""
+
+import numpy as np
+import pytest
+
+from gequi_jax import export
+from tests import shrunk
+from tests.models.test_restrict import logits, relative_error, trained
+
+pytest.importorskip("jax2onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", [*shrunk.REPRESENTATIVES, "rotmnist_p4_cnn"])
+def test_one_graph_for_every_batch(name, tmp_path):
+    model, path = trained(name), tmp_path / "model.onnx"
+    export.to_onnx(model, path)
+    session = onnxruntime.InferenceSession(path)
+    (argument,) = session.get_inputs()
+    for batch in (1, 3, 17):
+        x = np.asarray(shrunk.images(name, batch=batch))
+        (outputs,) = session.run(None, {argument.name: x})
+        assert relative_error(outputs, logits(model, x)) < 1e-4

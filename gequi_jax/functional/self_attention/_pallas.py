@@ -6,6 +6,7 @@ query, the key, the value, the encodings, the output and two statistics of each 
 """
 
 import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -164,22 +164,25 @@ def differentiate_tile(tile: Tile, residuals: Residuals, gradients: Gradients, s
 def _sum_over_sublanes(x: Array) -> Array:
     """`[d, lanes]` from `[d, tile]`, as a product with zeros and ones."""
     features, sublanes, _ = x.shape
-    shape = (features, features * sublanes)
-    ours = jax.lax.broadcasted_iota(jnp.int32, shape, 1) // sublanes == jax.lax.broadcasted_iota(jnp.int32, shape, 0)
-    return _dot(ours.astype(x.dtype), x.reshape(-1, LANES), contract=(1, 0))
+    return _dot(_groups((features, features * sublanes), sublanes, 1).astype(x.dtype), x.reshape(-1, LANES), (1, 0))
 
 
 def _products_over_tile(x: Array, y: Array) -> Array:
     """`[m, d]` from `[m, tile]` and `[d, tile]`: sums over all entries of the tile."""
     (keys, sublanes, _), features = x.shape, y.shape[0]
-    products = _dot(x.reshape(-1, LANES), y.reshape(-1, LANES), contract=(1, 1))  # [m sublane, d sublane]
-    row, column = (jax.lax.broadcasted_iota(jnp.int32, products.shape, axis) for axis in (0, 1))
-    products = jnp.where(row % sublanes == column % sublanes, products, 0.0)
-    shape = (features * sublanes, features)
-    ours = jax.lax.broadcasted_iota(jnp.int32, shape, 0) // sublanes == jax.lax.broadcasted_iota(jnp.int32, shape, 1)
-    return _dot(products, ours.astype(x.dtype), contract=(1, 0)).reshape(keys, sublanes, features).sum(axis=1)
+    products = _dot(x.reshape(-1, LANES), y.reshape(-1, LANES), (1, 1))  # [m sublane, d sublane]
+    row, column = (jax.lax.broadcasted_iota(jnp.int32, products.shape, axis) & (sublanes - 1) for axis in (0, 1))
+    products = jnp.where(row == column, products, 0.0)
+    of_feature = _groups((features * sublanes, features), sublanes, 0).astype(x.dtype)
+    return _dot(products, of_feature, (1, 0)).reshape(keys, sublanes, features).sum(axis=1)
 
 
-def _dot(x: Array, y: Array, *, contract: tuple[int, int]) -> Array:
+def _groups(shape: tuple[int, int], size: int, axis: int) -> Array:
+    """True where an index along one axis, counted in groups of a size, is the index along the other."""
+    index = jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+    return index >> (size.bit_length() - 1) == jax.lax.broadcasted_iota(jnp.int32, shape, 1 - axis)
+
+
+def _dot(x: Array, y: Array, contract: tuple[int, int]) -> Array:
     dimensions = (((contract[0],), (contract[1],)), ((), ()))
     return jax.lax.dot_general(x, y, dimensions, precision=jax.lax.Precision.HIGHEST, preferred_element_type=x.dtype)

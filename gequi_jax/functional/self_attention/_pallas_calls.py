@@ -4,7 +4,6 @@ The grid has an axis over heads, `sublanes` at a time, and an axis over blocks o
 another on a core, so that gradients of the encodings, which all of them share, are summed in place.
 """
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -111,7 +111,7 @@ class Tile:
         first, rest = self._aligned(offset)
         two_tiles = ref[..., first].astype(self.dtype)
         # Loads start at a multiple of the lanes; a rotation by the rest follows.
-        return pltpu.roll(two_tiles, (2 * LANES - rest) % (2 * LANES), two_tiles.ndim - 1)[..., :LANES]
+        return pltpu.roll(two_tiles, (2 * LANES - rest) & (2 * LANES - 1), two_tiles.ndim - 1)[..., :LANES]
 
     def add_shifted(self, ref: Any, offset: Array, x: Array) -> None:
         """The transpose of `shifted`: adds to the entries of keys."""
@@ -121,7 +121,7 @@ class Tile:
 
     def _aligned(self, offset: Array) -> tuple[Any, Array]:
         distance = self.inputs.offsets[offset]
-        rest = distance % LANES
+        rest = distance & (LANES - 1)
         first = pl.multiple_of(self.chunk * LANES + distance - rest, LANES)
         return pl.ds(first, 2 * LANES), rest
 

@@ -25,6 +25,9 @@ from gequi_jax.functional.self_attention._pallas_tiles import Inputs
 
 def attend_pallas(operands: Operands, window: Window, dropout: Dropout) -> Array:
     """Attention to a window around each query: `[batch, *spatial, group, heads, features]`."""
+    if not window.mask.any():
+        shape = (*operands.query.shape[:-3], len(operands.position_encoding), *operands.value.shape[-2:])
+        return jnp.zeros(shape, operands.value.dtype)
     operands = with_encodings(operands)
     layout = plan_layout(operands, window)
     batch, rows, heads = operands.query.shape[0], operands.query.shape[1], operands.query.shape[-2]

@@ -1,18 +1,25 @@
 """The documentation site: `python -m sphinx -W --keep-going -b html docs docs/_build`.
 
-Tutorials appear without their outputs, which takes seconds. `GEQUI_DOCS_EXECUTE=force` runs all their cells, and `cache`
-those that changed; a cell that fails then fails the build.
+The build runs the cells of all notebooks and shows their outputs. It keeps the outputs in `docs/_build` and reruns only the
+notebooks that changed. `GEQUI_DOCS_EXECUTE=force` reruns all of them, and `off` none. A cell that fails makes the build
+fail.
 """
 
 import inspect
 import os
 import re
+import sys
+from pathlib import Path
 
 from flax import nnx
 from sphinx.application import Sphinx
 from sphinx.util.inspect import signature, stringify_signature
 
 import gequi_jax
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _docstrings import as_restructured_text
 
 project = "gequi_jax"
 author = "The gequi_jax authors"
@@ -24,13 +31,23 @@ exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "gequi_jax"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
-nb_execution_mode = os.environ.get("GEQUI_DOCS_EXECUTE", "off")
+myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_heading_anchors = 3
+# Long equations break into lines.
+mathjax4_config = {"output": {"displayOverflow": "linebreak"}}
+
+# Compilation takes most of the time of the notebooks, so their programs are barely optimised.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+nb_execution_mode = os.environ.get("GEQUI_DOCS_EXECUTE", "cache")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_cache_path = os.path.join(os.path.dirname(__file__), "_build", ".jupyter_cache")
 nb_merge_streams = True
-# What JAX says of accelerators that are not there is no part of a tutorial.
+# JAX reports missing accelerators there.
 nb_output_stderr = "remove"
 
 autodoc_member_order = "bysource"
@@ -42,48 +59,6 @@ napoleon_use_ivar = True
 napoleon_use_param = False
 
 RESULTS = "../experiments/RESULTS.md"
-
-
-def as_restructured_text(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Makes the plain text of a docstring what it means in reStructuredText.
-
-    Names in backticks become literals, equations (four spaces from the margin, after an empty line) literal blocks, and
-    characters that mean something else there are escaped. Examples stay as they are.
-    """
-    converted: list[str] = []
-    in_equation = in_example = in_name = False
-    for line in lines:
-        blank_before = not converted or not converted[-1].strip()
-        if not line.strip():
-            in_example = in_name = False
-        elif line.lstrip().startswith(">>>"):
-            in_example = True
-        elif in_equation:
-            in_equation = line.startswith("    ") or not blank_before
-        if not in_example and not in_equation and blank_before and line.startswith("    "):
-            converted += [".. code-block:: text", ""]
-            in_equation = True
-        if line.strip() and not in_example and not in_equation:
-            line, in_name = _escaped(line, in_name)
-        converted.append(line)
-    lines[:] = converted
-
-
-def _escaped(line: str, in_name: bool) -> tuple[str, bool]:
-    """The line, and whether it ends within backticks; it begins there with `in_name`."""
-    parts = []
-    for index, part in enumerate(line.split("`")):
-        in_name = in_name if index == 0 else not in_name
-        parts.append(part if in_name else _escaped_prose(part))
-    return "``".join(parts), in_name
-
-
-def _escaped_prose(text: str) -> str:
-    # Stars that open a list or the name of an argument are meant.
-    start = re.match(r"\s*(\* |\*{1,2}\w+:)?", text)
-    kept = start[0] if start else ""
-    rest = re.sub(r"([*|])", r"\\\1", text[len(kept) :])
-    return kept + re.sub(r"(?<=\w)_(?!\w)", r"\\_", rest)
 
 
 def tidy_signature(

@@ -1,40 +1,47 @@
-"""Trains a network: `python -m experiments.main [--config FILE] [--config.KEY=VALUE ...] [--workdir DIR]`."""
+"""Trains a network: `python -m experiments.main [--config NAME] [--config.KEY=VALUE ...] [--workdir DIR]`."""
 
 import dataclasses
 import sys
 from logging import getLogger
 
-from experiments import command_line
-from experiments.errors import UserError
+from experiments.config import flags, schema
+from experiments.errors import UserError, fail
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Parses the flags and runs the training.
+    """Parses the flags and trains.
 
     Args:
-      arguments: the arguments after the program's name; those of the process by default.
+      arguments: the arguments after the name of the program; by default those of the process.
 
     Raises:
-      SystemExit: with code 2 and one line on the error stream after a mistake of the user.
+      SystemExit: with code 2 and one line on the error stream, after a user mistake.
     """
     try:
-        command = command_line.parse(sys.argv[1:] if arguments is None else arguments)
+        command = flags.parse(sys.argv[1:] if arguments is None else arguments)
         if command.help:
-            print(f"{command_line.USAGE}\nFields:\n{command_line.describe(command.config)}")
+            print(
+                f"{flags.USAGE}\nFields of the configuration, with their values:\n\n{schema.describe(command.config)}"
+            )
             return
-        # Imported late: --help and mistakes in the flags should not wait for JAX.
-        from absl import logging
-
-        from experiments import parallel, train
-
-        # Both report what fails in the background with a traceback; `train` says it in one line.
-        logging.set_verbosity(logging.FATAL)
-        getLogger("asyncio").setLevel("CRITICAL")
-        if command.distributed is not None:
-            parallel.initialize(**dataclasses.asdict(command.distributed))
-        train.run(command.config, command.workdir)
+        _train(command)
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
+
+
+def _train(command: flags.Command) -> None:
+    # Imported late: --help and mistakes in the flags do not wait for JAX.
+    from absl import logging
+
+    from experiments.training import compilation_cache, parallel, run
+
+    # Both log background failures with a traceback; `run` reports them in one line.
+    logging.set_verbosity(logging.FATAL)
+    getLogger("asyncio").setLevel("CRITICAL")
+    if command.distributed is not None:
+        parallel.initialize(**dataclasses.asdict(command.distributed))
+    compilation_cache.enable(command.config.compilation_cache, command.workdir)
+    run.run(command.config, command.workdir)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Collects finished runs into a table: `python -m experiments.report [--runs DIR] [--output FILE]`.
 
-Every number comes from a summary.json that a run has written; published numbers come from `gequi_jax.models`. Runs side by
-side in a folder that differ in their seeds alone are one line, named for the folder. Runs that are on the page and not in
-the directory, such as those of other machines, stay on it, and so do remarks below the mark at its end, which are a
-person's.
+Every number comes from a summary.json; published numbers come from `gequi_jax.models`. The runs of a folder that differ only
+in their seeds are one row, named after the folder. The page keeps rows of runs that are not in the directory, such as those
+of other machines, and everything below the mark at its end, which is written by hand.
 """
 
 import json
@@ -12,20 +11,20 @@ import shlex
 import statistics
 from typing import Any
 
-from experiments import command_line, settings, summary
-from experiments._typing import Config
-from experiments.errors import UserError
+from experiments.config import Config, rows, saved
+from experiments.errors import Parser, UserError, fail
+from experiments.results import summary
 from gequi_jax import models
 
 OUTPUT = pathlib.Path(__file__).parent / "RESULTS.md"
 HEADER = """\
 # Results
 
-Made by `python -m experiments.report` from the summaries of finished runs. Accuracy and error are in percent. The epoch
-is chosen on the validation split and the test split is read once; the published numbers on rotated MNIST and CIFAR-10
-come from codes that choose the epoch on the test set. "Largest change" is the largest relative change of the logits of
-real test images under the elements of the group that preserve the grid, after training. A run is marked "short" where it
-had fewer epochs or training images than its configuration, and then compares with nothing published.
+Written by `python -m experiments.report` from the summaries of finished runs. Accuracy and error are in percent. The epoch is
+selected on the validation split, and the test split is read once. The published numbers on rotated MNIST and CIFAR-10 are
+from code that selects the epoch on the test set. "Largest change" is the largest relative change of the logits of test images
+under the elements of the group that preserve the grid, after training. A run marked "short" had fewer epochs or training
+images than its row of the table, and is not comparable with published numbers.
 """
 SHORT = " (short)"
 REMARKS = "<!-- remarks, kept by the program -->"
@@ -49,10 +48,12 @@ COLUMNS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes the table."""
-    parser = command_line.Parser(description="Collects finished runs into a table.")
-    parser.add_argument("--runs", default="runs", help="a directory with work directories in it, at any depth")
-    parser.add_argument("--output", default=str(OUTPUT))
-    parser.add_argument("--record", metavar="RUN", help="keep a finished run for the summaries of others to quote")
+    parser = Parser(description="Collects finished runs into a table.")
+    parser.add_argument("--runs", default="runs", help="a directory that contains work directories, at any depth")
+    parser.add_argument("--output", default=str(OUTPUT), help="the page")
+    parser.add_argument(
+        "--record", metavar="RUN", help="record a finished run as the baseline that other summaries quote"
+    )
     output = OUTPUT
     try:
         options = parser.parse_args(arguments)
@@ -65,39 +66,41 @@ def main(arguments: list[str] | None = None) -> None:
         output.write_text(f"{render(runs, page)}\n{REMARKS}\n{remarks.lstrip()}")
         print(f"{len(runs)} runs written to {output}")
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
     except OSError as error:
-        command_line.fail(UserError(f"{output} cannot be written ({error.strerror})"))
+        fail(UserError(f"{output} cannot be written ({error.strerror})"))
 
 
 def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """The summaries of all finished runs below a directory, by the path of their work directory.
+    """The summaries of all finished runs below a directory, by the path of the work directory.
 
     Raises:
-      UserError: no finished run there.
+      UserError: it contains no finished run.
     """
     paths = sorted(folder.rglob(summary.FILE)) if folder.is_dir() else []
     found = {str(path.parent.relative_to(folder)): summary.load(path.parent) for path in paths}
     runs = {name: result for name, result in found.items() if result is not None}
     if not runs:
-        raise UserError(f"no finished run (no {summary.FILE}) below {str(folder)!r}; name another place with --runs")
+        raise UserError(
+            f"--runs: expected finished runs below {str(folder)!r}; got no {summary.FILE}; choose another directory"
+        )
     return runs
 
 
 def merge_seeds(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The runs of one folder that differ in their seeds alone, as one run of all these seeds with the folder's name.
+    """Merges the runs of a folder that differ only in their seeds into one run with the name of the folder.
 
     Args:
-      runs: summaries by the path of their work directory.
+      runs: summaries by the path of the work directory.
 
     Returns:
-      Summaries by name: what was merged by that of the folder, all others by their own.
+      Summaries by name.
     """
     alike: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for name, result in runs.items():
-        settled = {field: value for field, value in result["config"].items() if field not in ("seed", "num_seeds")}
+        same = {field: value for field, value in result["config"].items() if field not in ("seed", "num_seeds")}
         counts = [result[field] for field in ("model", "dataset", "epochs", "num_train")]
-        alike.setdefault((str(pathlib.PurePath(name).parent), json.dumps([settled, counts])), {})[name] = result
+        alike.setdefault((str(pathlib.PurePath(name).parent), json.dumps([same, counts])), {})[name] = result
     merged = {}
     for (folder, _), members in alike.items():
         seeds = [seed for result in members.values() for seed in result["seeds"]]
@@ -126,26 +129,26 @@ def _merged(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def record(workdir: pathlib.Path) -> pathlib.Path:
-    """Keeps what the summaries of other runs quote of a finished run, with the command that repeats it.
+    """Records a finished run as a baseline, with the command that repeats it.
 
     Raises:
-      UserError: no finished run there.
+      UserError: no finished run.
     """
     result = summary.load(workdir)
     if result is None:
-        raise UserError(f"no finished run (no {summary.FILE}) in {str(workdir)!r}")
+        raise UserError(f"--record: expected a finished run in {str(workdir)!r}; got no {summary.FILE}")
     path = summary.RECORDED / f"{result['model']}.json"
     path.parent.mkdir(exist_ok=True)
-    kept = {**summary.comparison(result), "commit": result["environment"]["commit"], "command": command(result)}
-    path.write_text(json.dumps(kept, indent=2) + "\n")
+    baseline = {**summary.comparison(result), "commit": result["environment"]["commit"], "command": command(result)}
+    path.write_text(json.dumps(baseline, indent=2) + "\n")
     return path
 
 
 def command(result: dict[str, Any]) -> str:
-    """The shortest command that repeats a finished run, or each run of several seeds that were merged."""
+    """The shortest command that repeats a finished run; for merged runs, a loop over the seeds."""
     model = result["model"]
-    source = model if _row(model) else "default"
-    fields = settings.changes(result["config"], source)
+    source = "default" if rows.find(model) in (None, rows.find("default")) else model
+    fields = saved.changes(result["config"], source)
     separate = "separate_seeds" in result
     words = ["python -m experiments.main", *([f"--config {source}"] if source == model else [])]
     words += [_flag(name, value) for name, value in fields.items() if not (separate and name == "seed")]
@@ -156,11 +159,9 @@ def command(result: dict[str, Any]) -> str:
 
 
 def _row(model: str) -> Config | None:
-    """The configuration of a model's own row of a table, where it has one."""
-    try:
-        return command_line.load_config(model)
-    except UserError:
-        return None
+    """The configuration of the row of a model, or None."""
+    row = rows.find(model)
+    return None if row is None else rows.config_of(row)
 
 
 def _flag(name: str, value: Any) -> str:
@@ -173,14 +174,14 @@ def _flag(name: str, value: Any) -> str:
 
 
 def render(runs: dict[str, dict[str, Any]], page: str = "") -> str:
-    """The page: a table with a line for each run, grouped by data set.
+    """The page: a table with one row for each run, grouped by data set.
 
     Args:
       runs: summaries by name.
-      page: the page so far, whose other runs are kept.
+      page: the present page, whose other rows are kept.
     """
     lines, commands = _entries(page)
-    # Not the run of one seed any more, where others came beside it.
+    # The rows of single seeds that are merged now are dropped.
     lines = {name: line for name, line in lines.items() if str(pathlib.PurePath(name).parent) not in runs}
     commands = {name: line for name, line in commands.items() if name in lines}
     lines |= {name: _line(name, result) for name, result in runs.items()}
@@ -192,15 +193,15 @@ def render(runs: dict[str, dict[str, Any]], page: str = "") -> str:
 
 
 def _entries(page: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """The lines of the table of a page, and its commands, by the name of the run."""
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
-    lines = {row[0].removesuffix(SHORT): row for row in rows[1:] if len(row) == len(COLUMNS)}
+    """The rows of the table of a page, and its commands, by the name of the run."""
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    lines = {row[0].removesuffix(SHORT): row for row in cells[1:] if len(row) == len(COLUMNS)}
     commands = {line[2:].split(": ")[0]: line for line in page.splitlines() if line.startswith("- ")}
     return lines, commands
 
 
 def is_short(result: dict[str, Any]) -> bool:
-    """Whether a run was cut down against the configuration of its row, where it has one."""
+    """Whether a run had fewer epochs or images than the row of its model, if there is one."""
     row = _row(result["model"])
     cut = ("num_train", "downscale")
     return row is not None and (

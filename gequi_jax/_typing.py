@@ -1,4 +1,4 @@
-"""Array types and the vocabulary of dimension names that every annotation of this package uses.
+"""Array types and the dimension names used in all annotations of this package.
 
 `batch`, `*spatial` (rows and columns in the plane), `group` (the elements of H), `channels`, `heads`, `features`
 (the channels of one head) and `window` (the offsets of a neighbourhood, flattened in array order).
@@ -9,15 +9,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 Grid = Float[Array, "batch *spatial channels"]
 FeatureMap = Float[Array, "batch *spatial group channels"]
-# Outputs whose size, poses or channels differ from the input's.
+# Outputs whose size, poses or channels differ from those of the input.
 OutGrid = Float[Array, "batch *out_spatial out_channels"]
 OutFeatureMap = Float[Array, "batch *out_spatial out_group out_channels"]
 GridHeads = Float[Array, "batch *spatial heads features"]
 FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
-# The features of values are those of the output; they may differ from the features of queries and keys.
+# Values may have other features than queries and keys.
 GridValues = Float[Array, "batch *spatial heads value_features"]
 FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
-# What NumPy can do as well.
+# Functions that also accept and return NumPy arrays.
 AnyGrid = Float[Array | np.ndarray, "batch *spatial channels"]
 AnyOutGrid = Float[Array | np.ndarray, "batch *out_spatial out_channels"]
 AnyFeatureMap = Float[Array | np.ndarray, "batch *spatial group channels"]

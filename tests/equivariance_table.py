@@ -123,6 +123,7 @@ LAYERS = [
     Row("lifting_conv", _layer(nn.LiftingConv, 3, 4, 3), input="grid"),
     Row("lifting_conv_strided", _layer(nn.LiftingConv, 3, 4, 3, strides=2), input="grid", sizes=(5, 7)),
     Row("group_conv", _layer(nn.GroupConv, 3, 4, 3)),
+    Row("group_linear", _layer(nn.GroupLinear, 3, 4)),
     Row("group_conv_even_window", _layer(nn.GroupConv, 3, 4, 4, padding="VALID")),
     Row("group_conv_dilated", _layer(nn.GroupConv, 3, 4, 3, kernel_dilation=2)),
     Row("lifting_self_attention", _layer(nn.LiftingSelfAttention, 3, 4, window_size=3, **_attention), input="grid"),

@@ -1,7 +1,7 @@
-"""Batches of indices by grain, and the examples that belong to them.
+"""Batches of examples, in an order that grain computes.
 
-The order is a function of (seed, step) alone, so a run that stops at any batch goes on with the next one. All processes
-draw the same global batch and each reads its own consecutive rows of it.
+The order depends on (seed, step) alone, so a run interrupted at any batch resumes with the next one. All processes draw
+the same global batch, and each reads its own consecutive rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from experiments.data._sources import Batch, Source
 
 
 def index_batches(num_examples: int, batch_size: int, *, seed: int) -> grain.MapDataset:
-    """Every epoch in a new random order, without the last incomplete batch: `index_batches(...)[step]` is `[batch]`."""
+    """The indices of each batch, `index_batches(...)[step]`: a new random order each epoch, the incomplete batch dropped."""
     order = grain.MapDataset.range(num_examples).seed(seed).shuffle()
     return order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray).repeat()
 
@@ -29,16 +29,16 @@ def training_batches(
     process_count: int = 1,
     prefetch: int = 8,
 ) -> grain.DatasetIterator:
-    """An iterator over the rows of this process of every batch of a run; `get_state` and `set_state` move it.
+    """Iterates over this process's rows of every batch of a run; `get_state` and `set_state` save and restore the position.
 
     Args:
       source: the training examples.
       batch_size: of all processes together; a multiple of their number.
       num_steps: batches in the whole run.
-      seeds: one order for each; with more than one, batches get a leading axis of seeds.
-      process_index: which rows.
-      process_count: how many processes share a batch.
-      prefetch: batches read ahead.
+      seeds: each has its own order; with more than one, batches get a leading axis of seeds.
+      process_index: index of this process.
+      process_count: number of processes that share a batch.
+      prefetch: number of batches read ahead.
     """
     orders: list[Any] = [index_batches(len(source), batch_size, seed=seed) for seed in seeds]
     rows = batch_size // process_count
@@ -55,10 +55,10 @@ def training_batches(
 
 
 def evaluation_batches(source: Source, batch_size: int) -> Iterator[tuple[Batch, int]]:
-    """The examples in order, the last batch padded with copies of its first example.
+    """Iterates over the examples in order; the last batch is padded with copies of its first example.
 
     Yields:
-      A batch of exactly `batch_size` examples, and how many of them count.
+      A batch of exactly `batch_size` examples, and the number of examples that are not padding.
     """
     for start in range(0, len(source), batch_size):
         indices = np.arange(start, min(start + batch_size, len(source)))

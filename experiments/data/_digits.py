@@ -1,4 +1,4 @@
-"""The digits that come inside scikit-learn: 1,797 images of 8x8 pixels, written by 43 people."""
+"""The digits of scikit-learn: 1,797 images of 8x8 pixels, written by 43 people, included in the package."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ NUM_TEST = 360
 
 
 def load_digits(*, num_validation: int, seed: int) -> Dataset:
-    """Splits the digits by image, then turns every validation and test image by its own fixed random angle.
+    """Splits the digits by image, then rotates every validation and test image by its own fixed random angle.
 
-    Training images stay upright: the augmentation turns them afresh every time they are drawn.
+    Training images stay upright: the augmentation rotates them anew each time they are drawn.
 
     Args:
-      num_validation: images held out of training for choosing the best epoch.
+      num_validation: number of training images held out to select the best epoch.
       seed: of the split and of the fixed angles.
     """
     from sklearn.datasets import load_digits as load
@@ -30,13 +30,13 @@ def load_digits(*, num_validation: int, seed: int) -> Dataset:
     held_out = NUM_TEST + num_validation
     test, validation, train = order[:NUM_TEST], order[NUM_TEST:held_out], order[held_out:]
 
-    def turned(indices: np.ndarray, name: str) -> ArraySource:
+    def rotated(indices: np.ndarray, name: str) -> ArraySource:
         return ArraySource(rotate_images(images[indices], angles[indices]), labels[indices], name=name)
 
     return Dataset(
         name="digits",
         train=ArraySource(images[train], labels[train], name="digits, train"),
-        validation=turned(validation, "digits, validation"),
-        test=lambda: turned(test, "digits, test"),
+        validation=rotated(validation, "digits, validation"),
+        test=lambda: rotated(test, "digits, test"),
         num_classes=10,
     )

@@ -18,18 +18,18 @@ def load_npz(path: str, *, num_validation: int, seed: int) -> Dataset:
     Images are `[n, rows, columns]` or `[n, rows, columns, channels]`, uint8 or floats in [0, 1].
 
     Raises:
-      UserError: no such file, arrays missing, or arrays that do not fit.
+      UserError: no such file, missing arrays, or arrays of the wrong shape or type.
     """
     file = pathlib.Path(path)
     if not file.is_file():
-        raise UserError(f"no file {path!r}; --config.dataset=npz expects --config.data_dir=FILE.npz")
+        raise UserError(f"--config.dataset=npz: expected --config.data_dir=FILE.npz; got {path!r}, which is no file")
     arrays = read_npz(file)
     num_classes = int(arrays["train_labels"].max()) + 1 if arrays["train_labels"].size else 0
 
     def source(split: str) -> ArraySource:
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-            raise UserError(f"{path}: {split}_images must be uint8 or floats in [0, 1], came {images.dtype}")
+            raise UserError(f"{path}: {split}_images: expected uint8 or floats in [0, 1]; got {images.dtype}")
         images = images if images.dtype == np.uint8 else images.astype(np.float32)
         images = images[..., None] if images.ndim == 3 else images
         check_labels(labels, num_classes, name=f"{path}, {split}")
@@ -40,7 +40,7 @@ def load_npz(path: str, *, num_validation: int, seed: int) -> Dataset:
 
 
 class ImageFiles:
-    """Image files as records, read when they are asked for."""
+    """Image files as records, read on access."""
 
     def __init__(self, files: list[tuple[pathlib.Path, int]]):
         self.files = files
@@ -57,30 +57,32 @@ class ImageFiles:
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB"))
         except (OSError, UnidentifiedImageError) as error:
-            raise UserError(f"{path} cannot be read as an image ({error})") from error
+            raise UserError(f"{path}: expected an image; it cannot be read ({error})") from error
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         if pixels.shape != getattr(self, "shape", pixels.shape):
-            raise UserError(f"{path} is {list(pixels.shape)}, the first image is {list(self.shape)}; use one size")
+            raise UserError(
+                f"{path}: expected shape {list(self.shape)}, that of the first image; got {list(pixels.shape)}; use one size"
+            )
         return {"image": pixels, "label": label}
 
 
 def load_folder(path: str, *, num_validation: int, seed: int) -> Dataset:
-    """Reads `path/train/CLASS/IMAGE` and `path/test/CLASS/IMAGE`; classes are numbered in the order of their names.
+    """Reads `path/train/CLASS/IMAGE` and `path/test/CLASS/IMAGE`; class indices follow the order of the names.
 
     Raises:
-      UserError: no such folders, no images, or a class that only the test set has.
+      UserError: no such folders, no images, or a class that occurs only in the test set.
     """
     folder = pathlib.Path(path)
     layout = f"expected {folder}/train/CLASS/IMAGE and {folder}/test/CLASS/IMAGE"
     for split in ("train", "test"):
         if not (folder / split).is_dir():
-            raise UserError(f"no folder {folder / split}; --config.dataset=folder: {layout}")
+            raise UserError(f"--config.dataset=folder: {layout}; there is no folder {folder / split}")
     classes = sorted(child.name for child in (folder / "train").iterdir() if child.is_dir())
 
     def source(split: str) -> Source:
         unknown = {child.name for child in (folder / split).iterdir() if child.is_dir()} - set(classes)
         if unknown:
-            raise UserError(f"{folder / split} has classes that train has not: {', '.join(sorted(unknown))}")
+            raise UserError(f"{folder / split}: expected the classes of train; got also {', '.join(sorted(unknown))}")
         files = [
             (file, label)
             for label, name in enumerate(classes)
@@ -88,7 +90,7 @@ def load_folder(path: str, *, num_validation: int, seed: int) -> Dataset:
             if file.suffix.lower() in SUFFIXES
         ]
         if not files:
-            raise UserError(f"no images in {folder / split}; {layout}, with files {', '.join(sorted(SUFFIXES))}")
+            raise UserError(f"{layout}, with files {', '.join(sorted(SUFFIXES))}; got no images in {folder / split}")
         return RecordSource(ImageFiles(files))
 
     train, validation = split_validation(source("train"), num_validation, seed=seed, name=path)

@@ -1,4 +1,4 @@
-"""Made-up images of any shape, for trying out a configuration without its data."""
+"""Synthetic images of any shape, to try a configuration without its data."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from experiments.data._sources import ArraySource, Dataset, split_validation
 def load_generated(
     image_shape: tuple[int, ...], num_classes: int, *, num_validation: int, seed: int, size: int = 0
 ) -> Dataset:
-    """Noise around one random pattern for each class: a network can learn it, a number on it means nothing.
+    """One random pattern for each class, plus noise. A network can learn it; an accuracy on it says nothing about real data.
 
     Args:
       image_shape: rows, columns, channels.
       num_classes: number of classes.
-      num_validation: images held out of training.
-      seed: of patterns, noise and split.
+      num_validation: number of images held out of training.
+      seed: seed of patterns, noise and split.
       size: number of training and of test images before the split; 4 times num_validation by default.
     """
     size = size or 4 * num_validation

@@ -1,4 +1,4 @@
-"""A user's own copy of MNIST, as one .npz file or as the four IDX files."""
+"""MNIST from a file that the user provides: one .npz file, or the four IDX files."""
 
 import gzip
 import pathlib
@@ -11,7 +11,7 @@ import numpy as np
 from experiments.data._sources import check_labels
 from experiments.errors import UserError
 
-# The names of the arrays here, and those that Keras gives them.
+# Names of the arrays, and the names used by Keras.
 KEYS = {
     "train_images": "x_train",
     "train_labels": "y_train",
@@ -32,16 +32,16 @@ HOW_TO_GET_IT = (
 
 
 def load_mnist(directory: str) -> dict[str, np.ndarray] | None:
-    """Reads MNIST from a directory, or from an .npz file named directly.
+    """Reads MNIST from a directory or from an .npz file.
 
     Args:
-      directory: where to look; nothing is downloaded.
+      directory: the directory or the file; nothing is downloaded.
 
     Returns:
-      uint8 images `[n, 28, 28]` and labels `[n]` under the names of `KEYS`, or None where there is no copy.
+      uint8 images `[n, 28, 28]` and labels `[n]` with the names of `KEYS`, or None if there is no copy.
 
     Raises:
-      UserError: a file that is there but cannot be used.
+      UserError: a file exists but cannot be used.
     """
     path = pathlib.Path(directory)
     npz = path if path.suffix == ".npz" else path / "mnist.npz"
@@ -53,16 +53,16 @@ def load_mnist(directory: str) -> dict[str, np.ndarray] | None:
             return None
         missing = [IDX_FILES[key] for key, file in files.items() if file is None]
         if missing:
-            raise UserError(f"{path} holds a part of MNIST only; missing {', '.join(missing)} (.gz or unpacked)")
+            raise UserError(
+                f"{path}: expected the four IDX files of MNIST; {', '.join(missing)} is missing (.gz or unpacked)"
+            )
         arrays = {key: read_idx(file) for key, file in files.items() if file is not None}
     for split in ("train", "test"):
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         if images.shape[1:] != (28, 28) or images.dtype != np.uint8:
-            raise UserError(
-                f"MNIST in {path}: expected uint8 images of 28x28, came {images.dtype} {list(images.shape)}"
-            )
+            raise UserError(f"MNIST in {path}: expected uint8 images of 28x28; got {images.dtype} {list(images.shape)}")
         if labels.shape != images.shape[:1]:
-            raise UserError(f"MNIST in {path}: {len(images)} {split} images but labels of shape {list(labels.shape)}")
+            raise UserError(f"MNIST in {path}: expected {len(images)} {split} labels; got shape {list(labels.shape)}")
         check_labels(labels, 10, name=f"MNIST in {path}")
     return arrays
 
@@ -71,14 +71,14 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the four arrays of a labelled image set from an .npz file.
 
     Raises:
-      UserError: not an .npz file, truncated, or without one of the arrays.
+      UserError: no .npz file, a truncated one, or one that lacks an array.
     """
     try:
         with open(path, "rb") as file, np.load(file) as archive:
             found = {key: key if key in archive else other for key, other in KEYS.items()}
             missing = [key for key, other in found.items() if other not in archive]
             if missing:
-                raise UserError(f"{path} has no array {', '.join(missing)}; it has {', '.join(archive.files)}")
+                raise UserError(f"{path}: expected array {', '.join(missing)}; got only {', '.join(archive.files)}")
             return {key: archive[other] for key, other in found.items()}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read as .npz ({error}); is it truncated?") from error
@@ -88,7 +88,7 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
     """Reads one IDX file of unsigned bytes, compressed or not.
 
     Raises:
-      UserError: not such a file, or truncated.
+      UserError: no IDX file, or a truncated one.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -98,7 +98,7 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
         raise UserError(f"{path} cannot be read as an IDX file ({error}); is it truncated?") from error
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
     if zeros != 0 or kind != 8 or values.size != int(np.prod(shape)):
-        raise UserError(f"{path}: the IDX header promises {list(shape)} unsigned bytes, the file holds {values.size}")
+        raise UserError(f"{path}: expected {list(shape)} unsigned bytes by the IDX header; got {values.size}")
     return values.reshape(shape)
 
 

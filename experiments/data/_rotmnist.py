@@ -1,4 +1,4 @@
-"""Rotated MNIST: the official archive where a user has it, otherwise regenerated from MNIST by the published protocol."""
+"""Rotated MNIST: the official archive if the user has it, otherwise regenerated from MNIST by the published protocol."""
 
 import hashlib
 import io
@@ -23,18 +23,18 @@ SIZES = {"train": 12_000, "test": 50_000}
 
 
 def load_rotmnist(directory: str, *, num_validation: int, seed: int) -> Dataset:
-    """12,000 digits for training and validation, 50,000 for testing, each turned by a uniform random angle.
+    """12,000 digits for training and validation, 50,000 for testing, each rotated by a uniform random angle.
 
-    Looks in `directory` for the official archive or its two .amat files, then for a set prepared through TFDS, then for
-    a copy of MNIST from which the set is regenerated; a copy of MNIST is one file, mnist.npz, or the four IDX files.
+    Looks in `directory` for the official archive or its two .amat files, then for a set prepared with TFDS, then for a
+    copy of MNIST (mnist.npz or the four IDX files), from which the set is regenerated.
 
     Args:
       directory: the directory of the data.
-      num_validation: how many of the 12,000 are held out; 2,000 in the papers.
-      seed: of the draw and the angles where the set is regenerated, and of the validation split.
+      num_validation: number of the 12,000 that are held out; 2,000 in the papers.
+      seed: seed of the validation split and, if the set is regenerated, of the draw and the angles.
 
     Raises:
-      UserError: nothing there, or something there that cannot be used.
+      UserError: no data, or data that cannot be used.
     """
     path = pathlib.Path(directory)
     if (path / "rotated_mnist").is_dir() and not _holds_official_files(path):
@@ -58,18 +58,19 @@ def load_rotmnist(directory: str, *, num_validation: int, seed: int) -> Dataset:
 
 
 def read_split(directory: pathlib.Path, split: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A split from the official files where they are in the directory, otherwise regenerated from MNIST there.
+    """Reads a split from the official files if the directory has them, otherwise regenerates it from MNIST.
 
     Raises:
-      UserError: neither is there, or it cannot be used.
+      UserError: neither exists, or it cannot be used.
     """
     if _holds_official_files(directory):
         return read_official(directory, split)
     mnist = load_mnist(str(directory))
     if mnist is None:
         raise UserError(
-            f"no rotated MNIST and no MNIST in {str(directory)!r}: {HOW_TO_GET_IT.format(directory=directory)}; "
-            f"or put the official {ARCHIVE} ({ARCHIVE_URL}) there; another place: --config.data_dir=DIR"
+            f"expected rotated MNIST or MNIST in {str(directory)!r}; got neither: "
+            f"{HOW_TO_GET_IT.format(directory=directory)}; or put the official {ARCHIVE} ({ARCHIVE_URL}) there; "
+            "--config.data_dir=DIR names another directory"
         )
     return regenerate(mnist, split, seed=seed)
 
@@ -79,12 +80,12 @@ def _holds_official_files(directory: pathlib.Path) -> bool:
 
 
 def regenerate(mnist: dict[str, np.ndarray], split: str, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a split from the 70,000 digits of MNIST without replacement and turns each digit by its own angle.
+    """Draws a split from the 70,000 digits of MNIST without replacement and rotates each digit by its own random angle.
 
     Args:
-      mnist: as `load_mnist` gives it.
-      split: "train" (12,000) or "test" (50,000); the two never share a digit.
-      seed: decides the digits and the angles.
+      mnist: the arrays returned by `load_mnist`.
+      split: "train" (12,000) or "test" (50,000); the two share no digit.
+      seed: determines the digits and the angles.
 
     Returns:
       uint8 images `[n, 28, 28, 1]` and labels `[n]`.
@@ -93,7 +94,7 @@ def regenerate(mnist: dict[str, np.ndarray], split: str, *, seed: int) -> tuple[
     labels = np.concatenate([mnist["train_labels"], mnist["test_labels"]])
     needed = sum(SIZES.values())
     if len(images) < needed:
-        raise UserError(f"rotated MNIST needs {needed} digits of MNIST, this copy has {len(images)}")
+        raise UserError(f"rotated MNIST: expected {needed} digits of MNIST; got {len(images)}")
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(images))
     angles = generator.uniform(0, 2 * np.pi, len(images)).astype(np.float32)
@@ -108,7 +109,7 @@ def read_official(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.n
     Each line of an .amat file holds the 784 pixels of a digit, floats in [0, 1], column by column, and its label.
 
     Raises:
-      UserError: another archive than the official one, or a file that is truncated or damaged.
+      UserError: an archive other than the official one, or a truncated or damaged file.
     """
     name = AMAT[split]
     archive = directory / ARCHIVE
@@ -116,7 +117,7 @@ def read_official(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.n
         found = hashlib.md5(archive.read_bytes()).hexdigest()
         if found != ARCHIVE_MD5:
             raise UserError(
-                f"{archive} is not the official archive or is truncated: expected MD5 {ARCHIVE_MD5}, came {found}; "
+                f"{archive}: expected MD5 {ARCHIVE_MD5}, that of the official archive; got {found}; "
                 f"download {ARCHIVE_URL} again"
             )
         with zipfile.ZipFile(archive) as content:
@@ -124,7 +125,7 @@ def read_official(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.n
     elif (directory / name).is_file():
         text = (directory / name).read_bytes()
     else:
-        raise UserError(f"{directory} holds a part of the official rotated MNIST only; missing {name}")
+        raise UserError(f"{directory}: expected both files of the official rotated MNIST; {name} is missing")
     return parse_amat(text, name=name, size=SIZES[split])
 
 
@@ -132,16 +133,16 @@ def parse_amat(text: bytes, *, name: str, size: int) -> tuple[np.ndarray, np.nda
     """Parses the text of an .amat file into uint8 images `[n, 28, 28, 1]` and labels `[n]`.
 
     Raises:
-      UserError: not `size` lines of 785 numbers, or labels that are no digits.
+      UserError: other than `size` lines of 785 numbers, or labels outside 0 .. 9.
     """
     try:
         table = np.loadtxt(io.BytesIO(text), dtype=np.float32, ndmin=2)
     except ValueError as error:
         raise UserError(f"{name} is damaged or truncated: {error}") from error
     if table.shape != (size, 785):
-        raise UserError(f"{name}: expected {size} lines of 785 numbers, came {list(table.shape)}; is it truncated?")
+        raise UserError(f"{name}: expected {size} lines of 785 numbers; got {list(table.shape)}; is it truncated?")
     labels = table[:, -1].astype(np.int32)
     check_labels(labels, 10, name=name)
-    # Read row by row, as the published code does, they would be mirrored digits.
+    # The published code reads them row by row, which transposes the digits.
     columns = np.rint(255 * table[:, :-1].reshape(-1, 28, 28, 1)).clip(0, 255).astype(np.uint8)
     return columns.swapaxes(1, 2), labels

@@ -1,4 +1,4 @@
-"""Where examples come from: things with a length that fetch a batch of examples by their indices."""
+"""Sources of examples: they have a length, and fetch a batch of examples by index."""
 
 import dataclasses
 from collections.abc import Callable
@@ -29,20 +29,20 @@ class ArraySource:
     Args:
       images: `[n, rows, columns, channels]`, uint8 or float32 in [0, 1].
       labels: `[n]` integers.
-      name: what messages call it.
+      name: name in messages.
 
     Raises:
-      UserError: shapes that do not fit together, or no example at all.
+      UserError: shapes that do not match, or no examples.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, *, name: str = "data"):
         if images.ndim != 4 or labels.shape != images.shape[:1]:
             raise UserError(
-                f"{name}: expected images [n, rows, columns, channels] and labels [n], "
-                f"came images {list(images.shape)} and labels {list(labels.shape)}"
+                f"{name}: expected images [n, rows, columns, channels] and labels [n]; "
+                f"got images {list(images.shape)} and labels {list(labels.shape)}"
             )
         if len(images) == 0:
-            raise UserError(f"{name}: the split is empty")
+            raise UserError(f"{name}: expected at least one example; got none: the split is empty")
         self.images = images
         self.labels = labels.astype(np.int32)
 
@@ -55,7 +55,7 @@ class ArraySource:
 
 
 class Records(Protocol):
-    """Labelled images one by one."""
+    """A sequence of labelled images."""
 
     def __len__(self) -> int: ...
 
@@ -66,7 +66,7 @@ class RecordSource:
     """Examples read one by one from a sequence of records, as `tfds.data_source` gives them.
 
     Args:
-      records: `records[i]` is a mapping with `image` and `label`; `__getitems__` is used where there is one.
+      records: `records[i]` is a mapping with `image` and `label`; `__getitems__` is used if it exists.
     """
 
     def __init__(self, records: Records):
@@ -102,23 +102,23 @@ class Subset:
 
 
 class Downscaled:
-    """The images of another source, each pixel the mean of a square of theirs.
+    """The images of another source, averaged over squares of pixels.
 
     Args:
-      source: images whose sides are multiples of `factor`, so that the squares turn and mirror with the image.
-      factor: side of the square.
-      name: what messages call it.
+      source: images whose sides are multiples of `factor`, so that rotations and flips map squares to squares.
+      factor: side of a square.
+      name: name in messages.
 
     Raises:
-      UserError: sides that the factor does not divide.
+      UserError: the factor does not divide the sides.
     """
 
     def __init__(self, source: Source, factor: int, *, name: str = "data"):
         rows, columns, _ = source.fetch(np.arange(1))["image"].shape[1:]
         if rows % factor or columns % factor:
             raise UserError(
-                f"{name}: downscale={factor} does not divide images of {rows}x{columns}; "
-                "it would break their symmetry; choose a divisor of both sides"
+                f"{name}: downscale: expected a divisor of both sides, {rows} and {columns}; got {factor}, which would break "
+                "the symmetry of the images"
             )
         self.source = source
         self.factor = factor
@@ -139,7 +139,7 @@ class Downscaled:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Three splits. The test split is a function, so that nothing reads it before the end."""
+    """The three splits. The test split is a function: nothing reads it before training ends."""
 
     name: str
     train: Source
@@ -154,15 +154,15 @@ class Dataset:
 
 
 def split_validation(source: Source, num_validation: int, *, seed: int, name: str) -> tuple[Source, Source]:
-    """Holds out `num_validation` examples, drawn by `seed`.
+    """Holds out `num_validation` examples at random.
 
     Raises:
-      UserError: nothing left to train on, or nothing to validate on.
+      UserError: no examples left for training, or none for validation.
     """
     if not 0 < num_validation < len(source):
         raise UserError(
-            f"{name} has {len(source)} training examples, of which num_validation={num_validation} are to be held out; "
-            f"expected between 1 and {len(source) - 1}"
+            f"num_validation: expected 1 to {len(source) - 1}, as {name} has {len(source)} training examples; "
+            f"got {num_validation}"
         )
     order = np.random.default_rng(seed).permutation(len(source))
     return Subset(source, order[num_validation:]), Subset(source, order[:num_validation])
@@ -171,7 +171,7 @@ def split_validation(source: Source, num_validation: int, *, seed: int, name: st
 def take(source: Source, number: int, *, name: str) -> Source:
     """The first `number` examples, or all of them for 0."""
     if number > len(source):
-        raise UserError(f"{name} has {len(source)} examples, {number} were asked for")
+        raise UserError(f"{name}: expected at most {len(source)} examples; got a request for {number}")
     return Subset(source, np.arange(number)) if number else source
 
 
@@ -179,6 +179,6 @@ def check_labels(labels: np.ndarray, num_classes: int, *, name: str) -> None:
     """Raises UserError for a label outside 0 .. num_classes - 1."""
     if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
         raise UserError(
-            f"{name}: labels must lie in 0 .. {num_classes - 1}, came {labels.min()} .. {labels.max()}; "
+            f"{name}: expected labels in 0 .. {num_classes - 1}; got {labels.min()} .. {labels.max()}; "
             "check the label file, or choose a network with more classes"
         )

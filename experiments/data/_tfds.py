@@ -1,4 +1,4 @@
-"""Sets prepared through TensorFlow Datasets, read with `tfds.data_source`: random access, no TensorFlow at run time."""
+"""Data sets prepared with TensorFlow Datasets, read by random access without TensorFlow."""
 
 import pathlib
 from typing import Any
@@ -12,16 +12,16 @@ CLASSES = {"cifar10": 10, "patch_camelyon": 2}
 
 
 def load_tfds(name: str, directory: str, *, num_validation: int, seed: int) -> Dataset:
-    """Opens a prepared set. Where it has no validation split of its own, `num_validation` examples are held out.
+    """Opens a prepared data set. If it has no validation split, `num_validation` training examples are held out.
 
     Args:
-      name: of a set in `CLASSES`.
-      directory: TFDS's data directory.
-      num_validation: examples held out of training, where needed.
-      seed: of that split.
+      name: a key of `CLASSES`.
+      directory: the data directory of TFDS.
+      num_validation: number of training examples to hold out.
+      seed: seed of that split.
 
     Raises:
-      UserError: the set is not prepared in the directory.
+      UserError: the data set is not prepared in the directory.
     """
     splits = open_splits(name, directory)
     if "validation" in splits:
@@ -33,14 +33,16 @@ def load_tfds(name: str, directory: str, *, num_validation: int, seed: int) -> D
 
 
 def open_splits(name: str, directory: str) -> dict[str, Any]:
-    """Opens all splits of a prepared set by name.
+    """Opens all splits of a prepared data set.
 
     Raises:
-      UserError: not prepared in `directory`, with the command that prepares it.
+      UserError: it is not prepared in `directory`; the message has the command that prepares it.
     """
     command = f"python -m experiments.data.prepare {name} --data_dir {directory}"
     if not (pathlib.Path(directory) / name).is_dir():
-        raise UserError(f"{name} is not in {directory!r}; get it with: {command} (needs the extra [data])")
+        raise UserError(
+            f"expected {name} in {directory!r}; got no such folder; prepare it: {command} (needs the extra [data])"
+        )
     import tensorflow_datasets as tfds
 
     try:
@@ -48,9 +50,7 @@ def open_splits(name: str, directory: str) -> dict[str, Any]:
         splits: Any = builder.as_data_source()
         return splits
     except Exception as error:
-        raise UserError(
-            f"{name} in {directory!r} cannot be read ({error}); prepare it again with: {command}"
-        ) from error
+        raise UserError(f"{name} in {directory!r} cannot be read ({error}); prepare it again: {command}") from error
 
 
 def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.ndarray]:
@@ -63,5 +63,5 @@ def read_arrays(name: str, split: str, directory: str) -> tuple[np.ndarray, np.n
 def _latest(path: pathlib.Path) -> pathlib.Path:
     found = sorted(file.parent for file in path.rglob("dataset_info.json"))
     if not found:
-        raise UserError(f"{path} holds no prepared set (no dataset_info.json)")
+        raise UserError(f"{path}: expected a prepared data set; got no dataset_info.json")
     return found[-1]

@@ -1,4 +1,4 @@
-"""Normalisation and augmentation: named functions on batches of float images, traced into the training step."""
+"""Normalization and augmentation: named functions of batches of float images, traced into the training step."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from experiments.data._rotation import rotate_images
+from experiments.data._rotation import rotate_traced_images
 
 Images = Float[Array, "batch rows columns channels"]
 
@@ -15,14 +15,14 @@ PADDING = 4
 
 
 def as_unit_range(images: Array) -> Images:
-    """uint8 images to floats in [0, 1]; floats stay as they are."""
+    """Converts uint8 images to floats in [0, 1]; floats in that range stay as they are."""
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32) / np.float32(255)
     return images.astype(jnp.float32)
 
 
 def unit_range(images: Images) -> Images:
-    """Leaves [0, 1] alone."""
+    """Keeps the range [0, 1]."""
     return images
 
 
@@ -50,26 +50,26 @@ NORMALIZATIONS: Mapping[str, Callable[[Images], Images]] = {
 
 
 def random_rotation(key: PRNGKeyArray, images: Images) -> Images:
-    """Turns each image by its own uniform angle, bilinear, zeros outside."""
+    """Rotates each image by a uniform random angle, bilinear, with zeros outside."""
     angles = jax.random.uniform(key, (images.shape[0],), maxval=2 * jnp.pi)
-    return rotate_images(images, angles, xp=jnp)
+    return rotate_traced_images(images, angles)
 
 
 def random_quarter_turn(key: PRNGKeyArray, images: Images) -> Images:
-    """Turns each (square) image by its own multiple of 90 degrees."""
+    """Rotates each (square) image by a random multiple of 90 degrees."""
     turns = jax.random.randint(key, (images.shape[0], 1, 1, 1), 0, 4)
     turned = [jnp.rot90(images, number, axes=(1, 2)) for number in range(4)]
     return jnp.select([turns == number for number in range(4)], turned)
 
 
 def random_flip(key: PRNGKeyArray, images: Images) -> Images:
-    """Mirrors the columns of every other image, by chance."""
+    """Flips the columns of each image with probability 1/2."""
     flipped = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
     return jnp.where(flipped, images[:, :, ::-1], images)
 
 
 def random_crop(key: PRNGKeyArray, images: Images) -> Images:
-    """Pads with 4 zeros on every side and cuts each image out again at its own place."""
+    """Pads with 4 zeros on every side and crops each image at a random position."""
     padded = jnp.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))
     offsets = jax.random.randint(key, (images.shape[0], 2), 0, 2 * PADDING + 1)
     zero = jnp.zeros((), offsets.dtype)
@@ -89,7 +89,7 @@ AUGMENTATIONS: Mapping[str, Callable[[PRNGKeyArray, Images], Images]] = {
 
 
 def augment(names: Sequence[str], key: PRNGKeyArray, images: Images) -> Images:
-    """Applies the named augmentations in order, each with a key of its own."""
+    """Applies the named augmentations in order, each with its own random key."""
     for position, name in enumerate(names):
         images = AUGMENTATIONS[name](jax.random.fold_in(key, position), images)
     return images

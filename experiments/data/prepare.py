@@ -1,29 +1,28 @@
-"""Prepares a TFDS set for training: `python -m experiments.data.prepare NAME --data_dir DIR`.
+"""Prepares a data set with TFDS: `python -m experiments.data.prepare NAME --data_dir DIR`.
 
-CIFAR-10 and PatchCamelyon are downloaded and need TensorFlow (the extra [data]) here; training does not, and
-rotated_mnist, made from what DIR holds, does not either. The files are array_record files, which can be read at random.
+CIFAR-10 and PatchCamelyon are downloaded; preparing them needs TensorFlow (the extra [data]), training does not.
+rotated_mnist is made from the files in DIR, without TensorFlow. The format is array_record, which allows random access.
 """
 
-from experiments import command_line
-from experiments.errors import UserError
+from experiments.errors import Parser, UserError, fail
 
 NAMES = ("cifar10", "patch_camelyon", "rotated_mnist")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Downloads and prepares one set."""
-    parser = command_line.Parser(description="Prepares a TFDS set for training.")
+    """Downloads and prepares one data set."""
+    parser = Parser(description="Prepares a data set for training.")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--data_dir", default="data")
     try:
         options = parser.parse_args(arguments)
         prepare(options.name, options.data_dir)
     except UserError as error:
-        command_line.fail(error)
+        fail(error)
 
 
 def prepare(name: str, directory: str) -> None:
-    """Downloads a set where it can be downloaded and writes it as array_record files.
+    """Downloads a data set, if it can be downloaded, and writes it as array_record files.
 
     Raises:
       UserError: TensorFlow is not installed, or the download failed.
@@ -42,7 +41,7 @@ def prepare(name: str, directory: str) -> None:
         builder.download_and_prepare(download_config=options)
     except ImportError as error:
         raise UserError(
-            f"preparing {name} needs TensorFlow: pip install 'gequi_jax[data]' ({_first_line(error)})"
+            f"{name}: preparing it needs TensorFlow; run pip install 'gequi_jax[data]' ({_first_line(error)})"
         ) from error
     except (OSError, tfds.download.DownloadError) as error:
         raise UserError(f"{name} could not be prepared in {directory!r}: {_first_line(error)}") from error

@@ -1,7 +1,7 @@
 """Rotated MNIST as a TFDS builder: the official archive, or regenerated from a copy of MNIST.
 
-`python -m experiments.data.prepare rotated_mnist --data_dir DIR` writes it from what DIR holds;
-`--config.dataset=rotmnist --config.data_dir=DIR` then reads it.
+`python -m experiments.data.prepare rotated_mnist --data_dir DIR` writes it from the files in DIR, and
+`--config.dataset=rotmnist --config.data_dir=DIR` reads it.
 """
 
 import io
@@ -17,7 +17,7 @@ from experiments.data._rotmnist import ARCHIVE, ARCHIVE_MD5, ARCHIVE_URL, SIZES,
 
 
 class RotatedMnist(tfds.core.GeneratorBasedBuilder):
-    """12,000 training digits and 50,000 test digits of 28x28 bytes, each turned by a uniform random angle."""
+    """12,000 training digits and 50,000 test digits of 28x28 bytes, each rotated by a uniform random angle."""
 
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.1.0": "Digits of the official archive are no longer mirrored."}

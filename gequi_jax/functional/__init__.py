@@ -4,6 +4,9 @@ from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding
+from gequi_jax.functional._fourier import group_fourier_transform as group_fourier_transform
+from gequi_jax.functional._fourier import inverse_group_fourier_transform as inverse_group_fourier_transform
+from gequi_jax.functional._group_linear import group_linear as group_linear
 from gequi_jax.functional._pooling import Reduction as Reduction
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool

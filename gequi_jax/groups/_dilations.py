@@ -1,4 +1,4 @@
-"""Dyadic dilations: scales that are powers of two, with the Haar weights of the dilation-translation group."""
+"""Dyadic dilations: scales that are powers of two, and the Haar weights of the group of dilations and translations."""
 
 import dataclasses
 
@@ -8,19 +8,21 @@ from jaxtyping import Float, Int
 
 @dataclasses.dataclass(frozen=True)
 class DyadicDilations:
-    """The scales 1, 2, 4, ..., a piece of the dilation group H = (R_>0, x) acting on R^d.
+    """The scales 1, 2, 4, ..., a finite subset of the dilation group H = (R_>0, x) acting on R^d.
 
-    A dilation h maps x to h x and (L_h f)(x) = f(x / h): it magnifies an image h times. H is not finite; the scales kept
-    here are closed under products only up to the largest, so a layer over them is equivariant away from its largest
-    scales, as it is away from the borders of an image. Nor is H unimodular: h multiplies volumes by h^d, and on
-    G = R^d x| H the measure that translations and dilations leave alone is dx dh / h^(d+1).
+        (L_h f)(x) = f(x / h)
+
+    A dilation h maps x to h x and magnifies an image by a factor h. H is not finite. The scales kept here are closed
+    under products only up to the largest one, so a layer is equivariant except at its largest scales, just as it is
+    equivariant except near the border of an image. G = R^d x| H is not unimodular: h multiplies volumes by h^d, and the
+    left Haar measure on G is dx dh / h^(d+1).
 
     Args:
-      num_scales: how many scales.
+      num_scales: the number of scales.
       dim: the dimension d of the space.
 
     Raises:
-      ValueError: if one of them is not a positive integer.
+      ValueError: if an argument is not a positive integer.
 
     Reference: Romero & Cordonnier (2021), Appendix E.
 
@@ -41,23 +43,23 @@ class DyadicDilations:
 
     @property
     def scales(self) -> Int[np.ndarray, " scale"]:
-        """The scales h, from 1 up."""
+        """The scales h, in increasing order from 1."""
         return 2 ** np.arange(self.num_scales)
 
     @property
     def lifting_weights(self) -> Float[np.ndarray, " scale"]:
-        """1 / h^d, the weights of a sum over positions."""
+        """The weights 1 / h^d of a sum over positions."""
         return 1.0 / self.scales.astype(np.float64) ** self.dim
 
     @property
     def group_weights(self) -> Float[np.ndarray, " scale"]:
-        """1 / h^(d+1), the weights of a sum over positions and scales, with respect to dx dh."""
+        """The weights 1 / h^(d+1) of a sum over positions and scales, with respect to dx dh."""
         return 1.0 / self.scales.astype(np.float64) ** (self.dim + 1)
 
     @property
     def octave_weights(self) -> Float[np.ndarray, " scale"]:
-        """1 / h^d, the Haar weights of a sum over the scales of this set.
+        """The Haar weights 1 / h^d of a sum over positions and over the scales of this set.
 
-        An octave at h is an interval dh proportional to h, which leaves h^-d of dx dh / h^(d+1).
+        An octave at h is an interval dh proportional to h, so dx dh / h^(d+1) is proportional to h^-d dx.
         """
         return self.group_weights * self.scales

@@ -6,6 +6,7 @@ does not tabulate have no figures here.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._all_cnn import AllCNN
@@ -31,7 +32,7 @@ def _widths(*z2: int) -> Callable[[FiniteGroup], tuple[int, ...]]:
     return lambda group: tuple(_width(width)(group) for width in z2)
 
 
-def _attentive(attention: str, **options) -> dict:
+def _attentive(attention: str, **options: Any) -> dict[str, Any]:
     return {
         # An image has few channels, and as many hidden units.
         "lifting": partial(AttentiveLiftingConv, attention=attention, reduction_ratio=1),
@@ -87,7 +88,7 @@ def _densenet(word: str, reported: dict, **arguments) -> Family:
     )
 
 
-def _attentive_densenet() -> dict:
+def _attentive_densenet() -> dict[str, Any]:
     # The filters of spatial attention are spread over the larger maps and shrink with the smallest.
     conv = partial(AttentiveGroupConv, attention="input", hidden_features=2)
     return {
@@ -132,8 +133,10 @@ FAMILIES = (
     _rotmnist(
         "alpha_f_",
         {"p4": (29_460, 98.205)},
-        **_attentive("input")
-        | {"lifting": partial(AttentiveLiftingConv, attention="input", reduction_ratio=1, attention_kernel_dilation=4)},
+        **{
+            **_attentive("input"),
+            "lifting": partial(AttentiveLiftingConv, attention="input", reduction_ratio=1, attention_kernel_dilation=4),
+        },
     ),
     _all_cnn("", {"z2": (None, None), "p4": (1_370_000, 90.68), "p4m": (1_220_000, 92.39)}),
     _all_cnn(

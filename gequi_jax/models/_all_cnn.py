@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.models._sizes import check_downsampling, check_input_sides
+from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
 KERNEL_INIT = nnx.initializers.variance_scaling(0.035**2 / 3, "fan_in", "uniform")
@@ -56,7 +57,7 @@ class AllCNN(nnx.Module):
         features: int,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
-        downsampling: str = "pool",
+        downsampling: Downsampling = "pool",
         input_dropout_rate: float = 0.2,
         dropout_rate: float = 0.5,
         kernel_init: nnx.Initializer = KERNEL_INIT,
@@ -66,7 +67,8 @@ class AllCNN(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_downsampling(downsampling)
-        check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        input_shape = check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        features = check_positive_integer("features", features)
         widths = (features,) * 3 + (2 * features,) * 5 + (num_classes,)
         windows = (3,) * 7 + (1,) * 2
         norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}

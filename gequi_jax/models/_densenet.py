@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._sizes import check_input_sides
@@ -66,13 +67,15 @@ class DenseNet(nnx.Module):
         precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
-        check_input_sides(
+        num_blocks = check_positive_integer("num_blocks", num_blocks)
+        input_shape = check_input_sides(
             input_shape,
             lambda side: _fits(side, num_blocks),
             f"the map loses 2 positions before each of {num_blocks - 1} halvings",
         )
         norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"padding": "VALID", "use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
+        features = check_positive_integer("features", features)
         widths = [features * (index + 1) for index in range(num_blocks + 1)]
         self.group = group
         self.lifting = lifting(input_shape[-1], features, 3, **options)

@@ -2,17 +2,18 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gequi_jax import functional
-from gequi_jax._checks import check_window
-from gequi_jax._typing import Array, Bool, Float, Grid
+from gequi_jax._checks import check_choice, check_positive_integer, check_window
+from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._gsa_net_sizes import attention_windows
+from gequi_jax.models._sizes import check_input_shape
 from gequi_jax.nn import (
     CoordinateMLP,
     Dropout,
@@ -22,7 +23,8 @@ from gequi_jax.nn import (
     LiftingSelfAttention,
 )
 
-READOUTS = ("max_then_mean", "mean_then_max", "sum_then_max")
+Readout = Literal["max_then_mean", "mean_then_max", "sum_then_max"]
+READOUTS = get_args(Readout)
 
 
 class GSANet(nnx.Module):
@@ -94,14 +96,14 @@ class GSANet(nnx.Module):
         num_heads: int = 9,
         qkv_features: int | None = None,
         window_size: int | None = 5,
-        window_mask: Callable[[tuple[int, ...]], Bool[np.ndarray, " window"]] | None = None,
+        window_mask: functional.WindowMask | None = None,
         position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
         pose_index: functional.PoseIndex = functional.key_pose,
         attention_dropout_rate: float = 0.1,
         value_dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.0,
         pool_dropout_rate: float = 0.0,
-        readout: str = "max_then_mean",
+        readout: Readout = "max_then_mean",
         allow_inequivariant: bool = False,
         epsilon: float = 1e-5,
         dtype: jax.typing.DTypeLike | None = None,
@@ -112,14 +114,13 @@ class GSANet(nnx.Module):
         query_bias_init: nnx.Initializer | None = None,
         rngs: nnx.Rngs,
     ):
-        if readout not in READOUTS:
-            raise ValueError(f"readout: expected one of {READOUTS}; got {readout!r}.")
-        if window_size is not None:
-            check_window(window_size)
+        check_choice("readout", readout, READOUTS)
+        input_shape = check_input_shape(input_shape, dim=group.dim)
+        window_size = None if window_size is None else check_window(window_size)
+        num_heads = check_positive_integer("num_heads", num_heads)
         widths = [features, *([features] * len(crops) if block_features is None else block_features)]
         windows = attention_windows(
-            tuple(input_shape),
-            dim=group.dim,
+            input_shape,
             window_size=window_size,
             crops=crops,
             pool_after=pool_after,
@@ -145,7 +146,7 @@ class GSANet(nnx.Module):
             }
 
         self.group = group
-        self.input_shape = tuple(input_shape)
+        self.input_shape = input_shape
         self.pool_after = tuple(pool_after)
         self.pool_lifting = pool_lifting
         self.window_size = window_size
@@ -199,5 +200,5 @@ class GSANet(nnx.Module):
     def _read_out(self, x: Array) -> Array:
         if self.readout == "max_then_mean":
             return functional.global_spatial_pool(functional.group_pool(x), dim=self.group.dim)
-        reduction, _ = self.readout.split("_then_")
+        reduction: functional.Reduction = "sum" if self.readout == "sum_then_max" else "mean"
         return functional.group_pool(functional.global_spatial_pool(x, dim=self.group.dim, reduction=reduction))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 def attention_windows(
     input_shape: tuple[int, ...],
     *,
-    dim: int,
     window_size: int | None,
     crops: Sequence[int],
     pool_after: Sequence[int],
@@ -19,7 +18,7 @@ def attention_windows(
     Raises:
       ValueError: if the arguments do not fit each other or the image; the message names legal values.
     """
-    spatial_shape = _checked_spatial_shape(input_shape, dim)
+    spatial_shape = input_shape[:-1]
     if window_size is not None and window_size > min(spatial_shape):
         largest = min(spatial_shape) - 1 + min(spatial_shape) % 2
         raise ValueError(
@@ -44,15 +43,6 @@ def attention_windows(
         if block in pool_after:
             spatial_shape = _pooled(spatial_shape, f"block {block}", allow_inequivariant)
     return windows
-
-
-def _checked_spatial_shape(input_shape: tuple[int, ...], dim: int) -> tuple[int, ...]:
-    if len(input_shape) != dim + 1 or any(not isinstance(size, int) or size < 1 for size in input_shape):
-        raise ValueError(
-            f"input_shape: expected {dim} sides and a number of channels, all positive, for a group that acts on {dim} "
-            f"dimensions; got {input_shape}."
-        )
-    return input_shape[:-1]
 
 
 def _cropped(spatial_shape: tuple[int, ...], block: int, crop: int) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ def model_info(name: str) -> ModelInfo:
       ValueError: if the name does not exist; the message lists those that do.
     """
     family, group = _find(name)
-    params, metric = family.reported.get(_group_part(family, name), (None, None))
+    params, metric = family.reported.get(_group_part(family, name) or "", (None, None))
     return ModelInfo(
         name=name,
         paper=family.paper,

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax import functional
+from gequi_jax._checks import check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Float, Grid
 from gequi_jax.groups import FiniteGroup
-from gequi_jax.models._sizes import check_downsampling, check_input_sides
+from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
 from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
 
 
@@ -47,7 +48,7 @@ class ResidualBlock(nnx.Module):
         group: FiniteGroup,
         conv: Callable[..., nnx.Module],
         halve: bool,
-        downsampling: str,
+        downsampling: Downsampling,
         branch_scale: float,
         kernel_init: nnx.Initializer,
         dtype: jax.typing.DTypeLike | None = None,
@@ -120,7 +121,7 @@ class ResNet(nnx.Module):
         blocks_per_stage: int = 7,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
-        downsampling: str = "pool",
+        downsampling: Downsampling = "pool",
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2 / 3, "fan_in", "uniform"),
         dtype: jax.typing.DTypeLike | None = None,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
@@ -128,7 +129,8 @@ class ResNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_downsampling(downsampling)
-        check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        blocks_per_stage = check_positive_integer("blocks_per_stage", blocks_per_stage)
+        input_shape = check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
         norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"kernel_init": kernel_init, "precision": precision, **norm}
         block = {"downsampling": downsampling, "branch_scale": (len(features) * blocks_per_stage) ** -2.0, **options}

@@ -18,6 +18,7 @@ from gequi_jax.nn._conv import LiftingConv as LiftingConv
 from gequi_jax.nn._dilation_attention import GroupDilationSelfAttention as GroupDilationSelfAttention
 from gequi_jax.nn._dilation_attention import LiftingDilationSelfAttention as LiftingDilationSelfAttention
 from gequi_jax.nn._dropout import Dropout as Dropout
+from gequi_jax.nn._group_linear import GroupLinear as GroupLinear
 from gequi_jax.nn._normalization import BatchNorm as BatchNorm
 from gequi_jax.nn._normalization import LayerNorm as LayerNorm
 from gequi_jax.nn._position_encoding import CoordinateMLP as CoordinateMLP

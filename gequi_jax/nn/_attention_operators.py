@@ -32,7 +32,7 @@ _KERNEL_INIT = jax.nn.initializers.lecun_normal()
 # What enters a sigmoid starts at a tenth of what a convolution would yield, so that large activations do not saturate it:
 # there, gradients vanish and rounding decides.
 _START = 0.1
-_STATISTICS = ("mean", "max")
+_STATISTICS: tuple[functional.Statistic, ...] = ("mean", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[str, ...] = _STATISTICS
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     pose_action: functional.PoseAction = functional.regular_action
     attends_to: ClassVar[str] = "responses"
 
@@ -96,7 +96,7 @@ class SpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[str, ...] = _STATISTICS
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "responses"
 
     def init(
@@ -136,7 +136,7 @@ class InputChannelAttention:
 
     reduction_ratio: int = 2
     hidden_features: int | None = None
-    statistics: tuple[str, ...] = _STATISTICS
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
 
     def init(
@@ -170,7 +170,7 @@ class InputSpatialAttention:
 
     kernel_size: int = 7
     kernel_dilation: int = 1
-    statistics: tuple[str, ...] = _STATISTICS
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
 
     def init(

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from gequi_jax import functional
 from gequi_jax._checks import check_channels, check_group, check_positive_integer
@@ -44,7 +45,7 @@ class ConvBase(nnx.Module):
         self.kernel_shape = check_kernel_shape(kernel_size, group, allow_inequivariant=allow_inequivariant)
         self.kernel_size = as_given(kernel_size, self.kernel_shape)
         self.strides = check_positive_integer("strides", strides)
-        self.padding = padding
+        self.padding: functional.Padding = padding
         self.kernel_dilation = check_positive_integer("kernel_dilation", kernel_dilation)
         self.window_mask = static_mask(window_mask)
         self.allow_inequivariant = allow_inequivariant
@@ -74,7 +75,7 @@ class ConvBase(nnx.Module):
         """The input, the kernel, the bias and other parameters in the type of the computation."""
         check_channels(type(self).__name__, x, self.in_features)
         bias = None if self.bias is None else self.bias[...]
-        return nnx.nn.dtypes.promote_dtype((x, self.kernel[...], bias, *params), dtype=self.dtype)
+        return promote_dtype((x, self.kernel[...], bias, *params), dtype=self.dtype)
 
     def _options(self) -> dict[str, Any]:
         """The arguments of the function that convolves."""

@@ -3,9 +3,12 @@
 Statistics are float32 or wider, whatever the type of the computation.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from gequi_jax._checks import check_group, check_positive_integer, check_spatial_axes
 from gequi_jax._typing import Array
@@ -177,8 +180,8 @@ class BatchNorm(nnx.BatchNorm):
             return super().__call__(x, use_running_average, mask=mask)
 
 
-def _promote_all_but_statistics(args: tuple, /, *, dtype: jax.typing.DTypeLike | None = None, inexact: bool = True):
+def _promote_all_but_statistics(args: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
     """Casts (input, mean, variance, scale, bias) to one type, except the mean and the variance."""
     x, mean, var, *parameters = args
-    x, *parameters = nnx.nn.dtypes.promote_dtype((x, *parameters), dtype=dtype, inexact=inexact)
+    x, *parameters = promote_dtype((x, *parameters), dtype=dtype, inexact=inexact)
     return (x, mean, var, *parameters)

@@ -11,6 +11,7 @@ A layer evaluates its encoding once for a window, in float32 or wider whatever t
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.dtypes import promote_dtype
 
 from gequi_jax._checks import check_non_negative_integer, check_positive_integer
 from gequi_jax._typing import Array, Float
@@ -126,19 +127,12 @@ class FourierEncoding(nnx.Module):
         self.dtype = dtype
         frequencies = nnx.initializers.normal(bandwidth)(rngs.params(), (dim, num_frequencies), param_dtype)
         self.frequencies = nnx.Param(frequencies)
-        self.linear = nnx.Linear(
-            2 * num_frequencies,
-            features,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            kernel_init=kernel_init,
-            rngs=rngs,
-        )
+        types = {"dtype": dtype, "param_dtype": param_dtype, "precision": precision}
+        self.linear = nnx.Linear(2 * num_frequencies, features, kernel_init=kernel_init, rngs=rngs, **types)
 
     def __call__(self, positions: Float[Array, "*shape dim"]) -> Float[Array, "*shape features"]:
         """Encodes coordinates; those of a window run from -1 to 1."""
-        positions, frequencies = nnx.nn.dtypes.promote_dtype((positions, self.frequencies[...]), dtype=self.dtype)
+        positions, frequencies = promote_dtype((positions, self.frequencies[...]), dtype=self.dtype)
         phases = jnp.pi * jnp.matmul(positions, frequencies, precision="highest")
         return self.linear(jnp.concatenate([jnp.sin(phases), jnp.cos(phases)], axis=-1))
 
@@ -194,9 +188,7 @@ class CoordinateTable(nnx.Module):
 
     def __call__(self, positions: Float[Array, "*shape dim"]) -> Float[Array, "*shape features"]:
         """Encodes coordinates; those of a window run from -1 to 1."""
-        positions, *tables = nnx.nn.dtypes.promote_dtype(
-            (positions, *(table[...] for table in self.tables)), dtype=self.dtype
-        )
+        positions, *tables = promote_dtype((positions, *(table[...] for table in self.tables)), dtype=self.dtype)
         row = (jnp.clip(positions, -1.0, 1.0) + 1.0) * ((self.size - 1) / 2)
         lower = jnp.clip(jnp.floor(row + 1e-4), 0, self.size - 2)
         # Rounding must not read a second row where the coordinate is that of a knot.

@@ -62,8 +62,9 @@ class _SelfAttention(nnx.Module):
         self.num_heads = check_positive_integer("num_heads", num_heads)
         self.head_features = features_per_head(qkv_features, self.out_features, self.num_heads)
         self.qkv_features = self.num_heads * self.head_features
-        self.window_shape = None if window_size is None else check_window_shape(window_size, group)
-        self.window_size = None if window_size is None else as_given(window_size, self.window_shape)
+        shape = None if window_size is None else check_window_shape(window_size, group)
+        self.window_shape = shape
+        self.window_size = None if window_size is None or shape is None else as_given(window_size, shape)
         self.window_mask = static_mask(window_mask)
         self.implementation = implementation
         self.param_dtype = param_dtype

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._compiled import compiled
 from gequi_jax.testing._spaces import ACTIONS, InputSpace, OutputSpace, check_spaces
 from gequi_jax.testing._tolerances import tolerance
 
@@ -31,7 +32,8 @@ def equivariance_errors(
     result: use smooth images that vanish near the border, and compare functions with each other instead of with 0.
 
     Args:
-      fn: the function under test, deterministic: a layer or a model in `eval()` mode.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. An NNX module
+        runs as one compiled program; wrap other functions in `jax.jit`.
       x: one batch of inputs.
       group: the group.
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
@@ -53,11 +55,12 @@ def equivariance_errors(
     """
     check_spaces(input, output)
     # Transformed by NumPy: a program for each element would compile for much longer than it runs.
-    image, y = np.asarray(x), np.asarray(fn(x))
+    run = compiled(fn)
+    image, y = np.asarray(x), np.asarray(run(x))
     errors = []
     for element in range(group.order) if elements is None else elements:
         expected = ACTIONS[output](element, y, group=group)
-        got = fn(jnp.asarray(ACTIONS[input](element, image, group=group)))
+        got = run(jnp.asarray(ACTIONS[input](element, image, group=group)))
         if jnp.shape(got) != jnp.shape(expected):
             raise ValueError(
                 f"output: element {element} of {group.name} should give an output of shape {jnp.shape(expected)}, but it "
@@ -80,7 +83,8 @@ def assert_equivariant(
     """Asserts that a function commutes with the group: fn(L_g x) = L_g fn(x).
 
     Args:
-      fn: the function under test, deterministic: a layer or a model in `eval()` mode.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. An NNX module
+        runs as one compiled program; wrap other functions in `jax.jit`.
       x: one batch of inputs.
       group: the group.
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
@@ -121,7 +125,8 @@ def assert_invariant(
     """Asserts that the group does not change the output of a function: fn(L_g x) = fn(x).
 
     Args:
-      fn: the function under test, deterministic: a layer or a model in `eval()` mode. Its output may have any shape.
+      fn: the function under test, deterministic: a layer or a model in `eval()` mode. An NNX module
+        runs as one compiled program; wrap other functions in `jax.jit`. Its output may have any shape.
       x: one batch of inputs.
       group: the group.
       input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for

@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import core
+from jax.extend import core
+
+from gequi_jax.testing._compiled import UNTRACEABLE
 
 
 @dataclasses.dataclass
@@ -53,11 +55,39 @@ def recorded_runs(model: nnx.Module, inputs: list[jax.Array]) -> list[list[Call]
 
 
 def recorded(model: nnx.Module, x: jax.Array) -> list[Call]:
-    """Runs a model; every call of a submodule whose output is an array, in the order in which they end."""
+    """Runs a model; every call of a submodule whose output is an array, in the order in which they end.
+
+    The run is one compiled program, or operation by operation if JAX cannot trace the model.
+    """
+    graph, state = nnx.split(model)
+    modules = {_path(path): module for path, module in nnx.iter_modules(model)}
+    labels: list[tuple[str, int]] = []
+
+    @jax.jit
+    def arrays(state: nnx.State, x: jax.Array) -> list[tuple[list[jax.Array], jax.Array]]:
+        calls = _recorded(nnx.merge(graph, state), x)
+        labels[:] = [(call.path, call.position) for call in calls]
+        return [(call.inputs, call.output) for call in calls]
+
+    try:
+        results = arrays(state, x)
+    except UNTRACEABLE:
+        return _recorded(model, x)
+    return [
+        Call(path, modules[path], inputs, output, position)
+        for (path, position), (inputs, output) in zip(labels, results, strict=True)
+    ]
+
+
+def _recorded(model: nnx.Module, x: jax.Array) -> list[Call]:
     recorder = _Recorder(model)
     with recorder.patched_classes():
         model(x)
     return recorder.calls
+
+
+def _path(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path)) or "(model)"
 
 
 class _Recorder:
@@ -66,7 +96,8 @@ class _Recorder:
     def __init__(self, model: nnx.Module):
         modules = [(module, path) for path, module in nnx.iter_modules(model)]
         self.calls: list[Call] = []
-        self._paths = {id(module): ".".join(map(str, path)) or "(model)" for module, path in modules}
+        self._paths = {id(module): _path(path) for module, path in modules}
+        self._trace = core.get_opaque_trace_state(convention="nnx")
         self._classes: set[Any] = {type(module) for module, _ in modules if callable(module)}
         self._running: set[int] = set()
         self._started = itertools.count()
@@ -99,8 +130,9 @@ class _Recorder:
             finally:
                 self._running.discard(id(module))
             inputs = [leaf for leaf in jax.tree.leaves((args, kwargs)) if isinstance(leaf, jax.Array)]
-            # A module that runs under vmap or jit, such as a positional encoding, has no concrete value to record.
-            if isinstance(output, jax.Array) and not any(isinstance(a, core.Tracer) for a in [*inputs, output]):
+            # A module that runs under a vmap or jit of its own, such as a positional encoding, has no value to record.
+            is_outermost = core.get_opaque_trace_state(convention="nnx") == self._trace
+            if isinstance(output, jax.Array) and is_outermost:
                 self.calls.append(Call(self._paths[id(module)], module, inputs, output, position))
             return output
 

@@ -10,14 +10,14 @@ from gequi_jax._checks import check_choice
 # Measured on networks of up to fifteen layers with weights scaled three times, the error is a few units in the last place
 # times the square root of the number of terms; these bounds leave a factor of ten.
 _WIDE = {"float64": 1e-12, "float32": 1e-5}
-# Types of 16 bits have no such room, so their bound is derived. Matrix products, softmax and statistics accumulate in
-# float32 and round once; the longest sum that rounds at every term is that over the window of a depthwise correlation,
-# with nine terms for a 3x3 kernel. Transforming the input permutes the terms, so that the two sides of the equation round
-# differently. A rounding has relative size at most u, the unit round-off; independent ones add as a random walk. A network
-# of n layers so deviates by u sqrt(9 n): 1.2e-2 for one layer in bfloat16, 4.5e-2 for fifteen.
-# `tests/nn/test_equivariance.py` and `tests/models/test_audits.py` check the bound on every layer and every network.
+# Types of 16 bits have no such room, so their bound is derived. Sums, products of matrices, softmax and statistics accumulate
+# in float32 and round once, to another value only where the float32 sums of the two sides of the equation straddle a
+# rounding boundary. A layer rounds about nine times in a row (norm, activation, query, key, scores, weights, values,
+# projection, sum with the shortcut), each time by a relative error of at most u, the unit round-off. Independent errors add
+# as a random walk, so that n layers deviate by at most about u sqrt(9 n): in bfloat16 1.2e-2 for one layer and 4.5e-2 for
+# fifteen. `tests/nn/test_equivariance.py` and `tests/models/test_audits.py` measure every layer and every network.
 _UNIT_ROUND_OFF = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
-_TERMS = 9
+_ROUNDINGS = 9
 # Accelerators multiply float32 matrices in fewer bits by default (jax_default_matmul_precision="highest").
 _REDUCED_MATMUL = 2e-3
 
@@ -39,7 +39,7 @@ def tolerance(dtype: jax.typing.DTypeLike, *, num_layers: int = 15) -> float:
     name = jnp.dtype(dtype).name
     check_choice("dtype", name, (*_WIDE, *_UNIT_ROUND_OFF))
     if name in _UNIT_ROUND_OFF:
-        return _UNIT_ROUND_OFF[name] * math.sqrt(_TERMS * num_layers)
+        return _UNIT_ROUND_OFF[name] * math.sqrt(_ROUNDINGS * num_layers)
     full_precision = jax.config.jax_default_matmul_precision in ("highest", "float32")
     if name == "float32" and jax.default_backend() != "cpu" and not full_precision:
         return _REDUCED_MATMUL

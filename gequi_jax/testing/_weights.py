@@ -52,7 +52,7 @@ def _take_statistics(model: nnx.Module, norms: list[nnx.BatchNorm], x: Array):
     before = [(norm.momentum, norm.mean[...], norm.var[...]) for norm in norms]
     for norm in norms:
         norm.use_running_average, norm.momentum = False, 0.0
-    model(x)
+    nnx.jit(lambda model, x: model(x))(model, x)
     for norm, (momentum, mean, var) in zip(norms, before, strict=True):
         norm.use_running_average, norm.momentum = True, momentum
         # A channel that does not vary would be divided by its round-off.

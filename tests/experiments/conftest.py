@@ -8,21 +8,21 @@ import jax
 import pytest
 from flax import nnx
 
-from experiments import summary
-from experiments.configs import default
+from experiments.config import default_config
+from experiments.results import pictures
 from gequi_jax import groups, models
 
 
 class TinyNetwork(nnx.Module):
     """A linear map behind batch normalisation and dropout: it has every kind of state that a network has."""
 
-    def __init__(self, *, rngs: nnx.Rngs, features: int = 8):
+    def __init__(self, *, rngs: nnx.Rngs, features: int = 8, dtype=None):
         if features < 1:
-            raise ValueError(f"features must be positive, came {features}")
-        self.hidden = nnx.Linear(64, features, rngs=rngs)
-        self.norm = nnx.BatchNorm(features, rngs=rngs)
+            raise ValueError(f"features must be positive, got {features}")
+        self.hidden = nnx.Linear(64, features, dtype=dtype, rngs=rngs)
+        self.norm = nnx.BatchNorm(features, dtype=dtype, rngs=rngs)
         self.dropout = nnx.Dropout(0.2, rngs=rngs)
-        self.output = nnx.Linear(features, 10, rngs=rngs)
+        self.output = nnx.Linear(features, 10, dtype=dtype, rngs=rngs)
 
     def __call__(self, images: jax.Array) -> jax.Array:
         hidden = self.norm(self.hidden(images.reshape(images.shape[0], -1)))
@@ -70,7 +70,7 @@ def make_tiny_models(setattr):
 @pytest.fixture
 def tiny_config(drawing_config, monkeypatch):
     """`drawing_config` without the pictures at the end, which take longer than the training."""
-    monkeypatch.setattr(summary, "_draw", lambda *_: None)
+    no_pictures(monkeypatch.setattr)
     return drawing_config
 
 
@@ -80,8 +80,14 @@ def drawing_config(tiny_model):
     return make_tiny_config(tiny_model)
 
 
+def no_pictures(setattr):
+    """Replaces the functions that draw, which take longer than the training of the tiny network."""
+    setattr(pictures, "draw_results", lambda *_: None)
+    setattr(pictures, "draw_feature_maps", lambda *_: None)
+
+
 def make_tiny_config(model):
-    config = default.get_config()
+    config = default_config()
     config.model, config.z2_model = model, "tiny_z2"
     config.num_train, config.num_validation, config.num_test = 70, 30, 40
     config.num_epochs, config.warmup_epochs = 3, 1.0

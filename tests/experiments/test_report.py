@@ -3,7 +3,10 @@ import re
 
 import pytest
 
-from experiments import command_line, report, settings, summary, train
+from experiments import report
+from experiments.config import flags, saved
+from experiments.results import summary
+from experiments.training import run as train
 
 
 def result(**fields):
@@ -113,7 +116,9 @@ def test_runs_of_one_folder_that_differ_in_their_seeds_are_a_line(tmp_path):
     assert sorted(table()) == ["p4", "p4/seed_3", "twice/first", "twice/second"]
 
 
-@pytest.mark.parametrize(("argument", "message"), [("--runs={}", "no finished run"), ("--run", "ambiguous|expected")])
+@pytest.mark.parametrize(
+    ("argument", "message"), [("--runs={}", "expected finished runs"), ("--run", "ambiguous|expected")]
+)
 def test_mistakes_are_one_line_and_code_2(argument, message, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         report.main([argument.format(tmp_path)])
@@ -127,13 +132,11 @@ def test_a_recorded_run_is_quoted_with_its_command(tiny_config, tmp_path, monkey
     tiny_config.model, tiny_config.num_epochs = "tiny_z2", 1
     result = train.run(tiny_config, tmp_path / "z2")
     report.main([f"--record={tmp_path / 'z2'}"])
-    tiny_config.model = "tiny"
-    quoted = summary.recorded(tiny_config)
+    quoted = summary.recorded("tiny_z2", "digits")
     assert quoted["test_accuracy"] == result["test_accuracy"]
     command = quoted["command"].split()
     assert command[:3] == ["python", "-m", "experiments.main"]
     assert {"--config.model=tiny_z2", "--config.num_train=70"} <= set(command)
-    again = command_line.parse(command[3:]).config
-    assert settings.as_plain(again) == result["config"]
-    tiny_config.dataset = "rotmnist"
-    assert summary.recorded(tiny_config) is None
+    again = flags.parse(command[3:]).config
+    assert saved.as_plain(again) == result["config"]
+    assert summary.recorded("tiny_z2", "rotmnist") is None

@@ -233,7 +233,7 @@ def test_sizes_that_would_break_the_symmetry_are_refused_when_the_network_is_bui
         build("pcam_p4_densenet", input_shape=(90, 90, 3))
     with pytest.raises(ValueError, match=r"expected \(rows, columns, channels\)"):
         build("cifar10_p4_all_cnn", input_shape=(32, 32))
-    with pytest.raises(ValueError, match="downsampling: expected 'pool' or 'stride'"):
+    with pytest.raises(ValueError, match="downsampling: expected one of 'pool', 'stride'"):
         build("cifar10_p4_all_cnn", downsampling="crop")
     with pytest.raises(ValueError, match="block_conv: expected one constructor, or 5"):
         build("pcam_p4_densenet", block_conv=(GroupConv,) * 4)

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command_line, data, settings, summary
-from experiments.configs import default
-from experiments.parallel import create_layout
-from experiments.steps import create_program
-from experiments.train import build_model
+from experiments import data
+from experiments.config import default_config
+from experiments.config.loading import load_config
+from experiments.config.validation import validate
+from experiments.trained.build import build_model, load_data
+from experiments.trained.weights import put_weights
+from experiments.training.parallel import create_layout
+from experiments.training.program import create_program
+from experiments.training.state import inference_params
 from gequi_jax import models
 from gequi_jax.testing import audit
 from tests.networks import random_network, random_weights
@@ -49,13 +53,13 @@ def test_networks_pass_the_audit_with_weights_three_times_as_large(name):
 
 def recipe(name: str, **overrides):
     """The configuration of a network, with batches of two and generated data for twenty steps."""
-    config = default.get_config() if name.startswith("digits_") else command_line.load_config(name)
+    config = default_config() if name.startswith("digits_") else load_config(name)
     config.model = name
     config.model_overrides.update(overrides)
     config.num_seeds, config.batch_size = 1, 2
     config.dataset, config.num_validation, config.num_train = "generated", 4, 2 * STEPS
     config.num_epochs = 1
-    settings.validate(config)
+    validate(config)
     return config
 
 
@@ -69,8 +73,8 @@ def trained(name: str, *, steps: int = STEPS, **overrides) -> tuple[nnx.Module, 
 
 
 def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float]]:
-    config, info = recipe(name, **overrides), models.model_info(name)
-    dataset = data.load_dataset(config, image_shape=info.input_shape, num_classes=info.num_classes)
+    config = recipe(name, **overrides)
+    dataset = load_data(config)
     layout = create_layout(1, batch_size=2, seeded=False)
     build = functools.partial(random_weights, lambda: build_model(config, nnx.Rngs(0)))
     program, state = create_program(config, lambda _: build(), steps_per_epoch=STEPS, layout=layout)
@@ -80,7 +84,7 @@ def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float
         state, metrics = program.train_step(state, layout.place(next(batches)))
         losses.append(float(metrics["loss"]))
     outline = nnx.eval_shape(lambda: build_model(config, nnx.Rngs(0)))
-    return summary.restored_model(outline, state, config), losses
+    return put_weights(outline, inference_params(state), state.other, seeded=False), losses
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,20 @@ def correlate_each_by(written_out: int, x: Array, filters: Array, *, sampling: S
         starts = (0, *offset, *(0,) * (x.ndim - 1 - dim))
         return jax.lax.dynamic_slice(x, starts, (x.shape[0], *reach, *x.shape[1 + dim :]))[every]
 
+    # Types of 16 bits are summed in float32 and rounded once, as in any other convolution.
+    wide = x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.float32
+
+    def term(offset, tap) -> Array:
+        return shifted(offset).astype(wide) * tap.astype(wide)
+
     if len(offsets) <= written_out:
-        first, *others = (shifted(tuple(map(int, offset))) * tap for offset, tap in zip(offsets, taps, strict=True))
-        return sum(others, start=first)
+        first, *others = (term(tuple(map(int, offset)), tap) for offset, tap in zip(offsets, taps, strict=True))
+        return sum(others, start=first).astype(x.dtype)
 
     def add(total, offset_and_tap):
         offset, tap = offset_and_tap
-        return total + shifted(tuple(offset)) * tap, None
+        return total + term(tuple(offset), tap), None
 
-    like = jax.eval_shape(lambda tap: shifted((0,) * dim) * tap, taps[0])
-    return jax.lax.scan(add, jnp.zeros(like.shape, like.dtype), (jnp.asarray(offsets), taps))[0]
+    like = jax.eval_shape(lambda tap: term((0,) * dim, tap), taps[0])
+    total, _ = jax.lax.scan(add, jnp.zeros(like.shape, like.dtype), (jnp.asarray(offsets), taps))
+    return total.astype(x.dtype)

@@ -16,6 +16,7 @@ from jax import lax
 
 from gequi_jax._typing import Array, FeatureMap, Float, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
+from gequi_jax.functional._types import wide_type
 from gequi_jax.functional.attentive_conv._attention_maps import regular_action
 from gequi_jax.functional.attentive_conv._operators import ResponseAttention
 from gequi_jax.functional.attentive_conv._shifts import Sampling
@@ -55,7 +56,7 @@ def streamed_conv(
     window_shape = bank.shape[1 : 1 + group.dim]
     sizes = Sizes(window_shape, sampling, _out_shape(x, window_shape, sampling), attention.kernel_dilation, residual)
     blocks = _blocks(_transformed(bank, attention, group), _num_blocks(x, bank, sizes))
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = wide_type(x)
     stream = functools.partial(_stream, sizes, x.astype(wide))
     y = _map(
         stream, jax.tree.map(lambda leaf: leaf.astype(wide), blocks)
@@ -145,7 +146,7 @@ def _blocks(layer: Layer, num_blocks: int) -> Layer:
 
 def _num_blocks(x: Array, bank: Array, sizes: Sizes) -> int:
     out_features = bank.shape[-1]
-    itemsize = jnp.promote_types(x.dtype, jnp.float32).itemsize
+    itemsize = wide_type(x).itemsize
     one_channel = x.shape[-1] * math.prod(sizes.out_shape) * len(bank) * itemsize
     return next(
         blocks

@@ -47,10 +47,6 @@ class Dropout:
         """Attention with the dropped weights 0 and the others scaled to keep the expectation."""
         return jnp.where(mask, attention * (2**32 / (2**32 - self._threshold)), 0.0)
 
-    def __call__(self, attention: Array, seeds: Array | None) -> Array:
-        """Dropout of attention `[..., p]`, with a seed for each of the equal parts of p, or None for no dropout."""
-        return attention if seeds is None else self.scaled(attention, self.mask(seeds, attention.shape))
-
     @property
     def _threshold(self) -> int:
         return min(round(self.rate * 2**32), 2**32 - 1)

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array
+from gequi_jax.functional._types import wide_type
 from gequi_jax.functional.self_attention._dropout import Dropout
-from gequi_jax.functional.self_attention._operands import Operands, wide_type
+from gequi_jax.functional.self_attention._operands import Operands
 
 
 def attend(operands: Operands, valid: Array, drop: Callable[[Array], Array]) -> Array:
@@ -36,7 +37,7 @@ def attend(operands: Operands, valid: Array, drop: Callable[[Array], Array]) -> 
 
 
 def attend_to_all(
-    offsets: Array, operands: Operands, window_mask: Array, dropout: Dropout, keys: Array | None
+    offsets: Array, operands: Operands, window_mask: Array, dropout: Dropout, seeds: Array | None
 ) -> Array:
     """Global self-attention of some query positions `[p, a, h, d]` to all keys `[j, m, h, d]`.
 
@@ -45,13 +46,13 @@ def attend_to_all(
       operands: those of one sample; its position encoding `[g, window, d]` holds all relative offsets.
       window_mask: which of the relative offsets take part.
       dropout: of the attention weights.
-      keys: for dropout, one for each query position, or None.
+      seeds: for dropout, one for each query position, or None.
     """
 
     def drop(attention: Array) -> Array:  # [p, h, g, m, j]
-        if keys is None:
+        if seeds is None:
             return attention
-        return dropout.scaled(attention, jax.vmap(lambda key: dropout.mask(key[None], attention.shape[1:]))(keys))
+        return dropout.scaled(attention, jax.vmap(lambda seed: dropout.mask(seed[None], attention.shape[1:]))(seeds))
 
     encoding = jnp.take(operands.position_encoding, offsets, axis=1)
     return attend(operands._replace(position_encoding=encoding), window_mask[offsets], drop)

@@ -49,31 +49,31 @@ def attend_globally(operands: Operands, window: Window, dropout: Dropout) -> Arr
             for name in ("query", "key", "value")
         }
     )
-    keys = dropout.split(batch, positions)
+    seeds = dropout.split(batch, positions)
     attend = functools.partial(_attend_in_blocks, window=window, dropout=dropout, spatial_shape=spatial_shape)
-    out = by_platform(attend, flat, keys, **plans)
+    out = by_platform(attend, flat, seeds, **plans)
     return out.reshape(batch, *spatial_shape, *out.shape[2:])
 
 
 def _attend_in_blocks(
-    blocks: Blocks, operands: Operands, keys: Array | None, *, window: Window, dropout: Dropout, spatial_shape
+    blocks: Blocks, operands: Operands, seeds: Array | None, *, window: Window, dropout: Dropout, spatial_shape
 ) -> Array:
     _, offsets = relative_positions(spatial_shape)
     offsets, mask = jnp.asarray(offsets, jnp.int32), jnp.asarray(window.mask)
 
     def attend_sample(sample):
-        query, key, value, keys = sample
+        query, key, value, seeds = sample
 
         @jax.checkpoint
         def attend_block(block):
-            offsets, query, keys = block
-            return attend_to_all(offsets, operands._replace(query=query, key=key, value=value), mask, dropout, keys)
+            offsets, query, seeds = block
+            return attend_to_all(offsets, operands._replace(query=query, key=key, value=value), mask, dropout, seeds)
 
-        split = jax.tree.map(lambda x: x.reshape(-1, blocks.positions, *x.shape[1:]), (offsets, query, keys))
+        split = jax.tree.map(lambda x: x.reshape(-1, blocks.positions, *x.shape[1:]), (offsets, query, seeds))
         out = jax.lax.map(attend_block, split)
         return out.reshape(-1, *out.shape[2:])
 
-    return jax.lax.map(attend_sample, (*operands[:3], keys), batch_size=blocks.samples)
+    return jax.lax.map(attend_sample, (*operands[:3], seeds), batch_size=blocks.samples)
 
 
 def block_sizes(positions: int, batch: int, positions_per_step: int) -> Blocks:

@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
-
 from gequi_jax._typing import Array
+from gequi_jax.functional._types import wide_type
 
 
 class Operands(NamedTuple):
@@ -29,8 +28,3 @@ class Operands(NamedTuple):
         """The same arrays in the type of the scores."""
         wide = wide_type(self.query)
         return Operands(*(x.astype(wide) for x in self))
-
-
-def wide_type(x: Array) -> jnp.dtype:
-    """The type of the scores and the softmax: float32, or that of the array where it is wider."""
-    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)

@@ -7,9 +7,10 @@ import numpy as np
 
 from gequi_jax._checks import check_group_axis, check_index, check_spatial_axes
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, GridHeads, Int
+from gequi_jax.functional._types import wide_type
 from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
 from gequi_jax.functional.self_attention._checked import checked_operands, checked_pose_index
-from gequi_jax.functional.self_attention._operands import Operands, wide_type
+from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.groups import FiniteGroup
 
 

@@ -23,14 +23,14 @@ def reference_windowed(operands: Operands, window: Window, dropout: Dropout) -> 
     valid = windows(jnp.ones(spatial_shape, bool), window.shape) & jnp.asarray(window.mask)[None]
     (batch, rows), heads, group = operands.query.shape[:2], operands.query.shape[-2], len(operands.position_encoding)
     # A key for each row: then the mask does not depend on the blocks of other implementations.
-    keys = dropout.split(batch, heads, group, rows)
+    seeds = dropout.split(batch, heads, group, rows)
 
-    def attend_sample(query, key, value, keys):
+    def attend_sample(query, key, value, seeds):
         def drop(attention: Array) -> Array:  # [p, h, g, m, j]
-            if keys is None:
+            if seeds is None:
                 return attention
             shape = (attention.shape[-1], attention.shape[-2], len(attention))
-            mask = jax.vmap(jax.vmap(lambda keys: dropout.mask(keys, shape)))(keys)  # [h, g, j, m, p]
+            mask = jax.vmap(jax.vmap(lambda seeds: dropout.mask(seeds, shape)))(seeds)  # [h, g, j, m, p]
             return dropout.scaled(attention, mask.transpose(4, 0, 1, 3, 2))
 
         sample = operands._replace(
@@ -41,21 +41,21 @@ def reference_windowed(operands: Operands, window: Window, dropout: Dropout) -> 
         out = attend(sample, valid, drop)
         return out.reshape(*spatial_shape, *out.shape[1:])
 
-    return jax.vmap(attend_sample)(operands.query, operands.key, operands.value, keys)
+    return jax.vmap(attend_sample)(operands.query, operands.key, operands.value, seeds)
 
 
 def reference_global(operands: Operands, window: Window, dropout: Dropout) -> Array:
     """Attention to every position: `[batch, *spatial, group, heads, features]`."""
     batch, spatial_shape = operands.query.shape[0], operands.query.shape[1:-3]
     _, offsets = relative_positions(spatial_shape)  # [query position, key position]
-    keys = dropout.split(batch, len(offsets))
+    seeds = dropout.split(batch, len(offsets))
 
-    def attend_sample(query, key, value, keys):
+    def attend_sample(query, key, value, seeds):
         sample = operands._replace(query=query, key=key, value=value)
-        return attend_to_all(jnp.asarray(offsets), sample, jnp.asarray(window.mask), dropout, keys)
+        return attend_to_all(jnp.asarray(offsets), sample, jnp.asarray(window.mask), dropout, seeds)
 
     query, key, value = (x.reshape(batch, -1, *x.shape[-3:]) for x in operands[:3])
-    out = jax.vmap(attend_sample)(query, key, value, keys)
+    out = jax.vmap(attend_sample)(query, key, value, seeds)
     return out.reshape(batch, *spatial_shape, *out.shape[2:])
 
 

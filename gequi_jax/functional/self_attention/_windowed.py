@@ -33,32 +33,32 @@ def attend_windowed(operands: Operands, window: Window, dropout: Dropout) -> Arr
     batch, *spatial_shape, poses, heads, _ = operands.query.shape
     scores_per_row = window.size * poses**2 * math.prod(spatial_shape[1:])
     options: dict[str, Any] = plans(spatial_shape[0], batch * heads, scores_per_row)
-    keys = dropout.split(batch * heads, len(operands.position_encoding), spatial_shape[0])
+    seeds = dropout.split(batch * heads, len(operands.position_encoding), spatial_shape[0])
 
-    def forward(operands: Operands, keys: Array | None):
+    def forward(operands: Operands, seeds: Array | None):
         function = functools.partial(_forward, window, dropout)
-        out, statistics = by_platform(function, operands, keys, **options)
-        return out, (operands, keys, statistics)
+        out, statistics = by_platform(function, operands, seeds, **options)
+        return out, (operands, seeds, statistics)
 
     def backward(residuals, out_gradient: Array):
         function = functools.partial(_backward, window, dropout)
         return by_platform(function, *residuals, out_gradient, **options), None
 
-    attend = jax.custom_vjp(lambda operands, keys: forward(operands, keys)[0])
+    attend = jax.custom_vjp(lambda operands, seeds: forward(operands, seeds)[0])
     attend.defvjp(forward, backward)
-    return attend(operands, keys)
+    return attend(operands, seeds)
 
 
 def _forward(
-    window: Window, dropout: Dropout, plan: Plan, operands: Operands, keys: Array | None
+    window: Window, dropout: Dropout, plan: Plan, operands: Operands, seeds: Array | None
 ) -> tuple[Array, Statistics]:
     rows = _rows(window, dropout, plan, operands)
 
-    def attend_head(query, key, value, keys):
-        return _windowed_forward.attend(rows, operands._replace(query=query, key=key, value=value), keys)
+    def attend_head(query, key, value, seeds):
+        return _windowed_forward.attend(rows, operands._replace(query=query, key=key, value=value), seeds)
 
     arrays = (_heads_first(x) for x in operands[:3])
-    out, statistics = _map_heads(attend_head, plan, *arrays, _keys_of_blocks(keys, plan))
+    out, statistics = _map_heads(attend_head, plan, *arrays, _seeds_of_blocks(seeds, plan))
     shape = (*operands.query.shape[:-3], len(operands.position_encoding), *operands.value.shape[-2:])
     return _heads_last(out, shape).astype(operands.value.dtype), statistics
 
@@ -68,18 +68,18 @@ def _backward(
     dropout: Dropout,
     plan: Plan,
     operands: Operands,
-    keys: Array | None,
+    seeds: Array | None,
     statistics: Statistics,
     out_gradient: Array,
 ) -> Operands:
     rows = _rows(window, dropout, plan, operands)
 
-    def differentiate_head(query, key, value, out_gradient, keys, statistics):
+    def differentiate_head(query, key, value, out_gradient, seeds, statistics):
         head = operands._replace(query=query, key=key, value=value)
-        return _windowed_backward.differentiate(rows, head, keys, out_gradient, statistics)
+        return _windowed_backward.differentiate(rows, head, seeds, out_gradient, statistics)
 
     arrays = (_heads_first(x) for x in (*operands[:3], out_gradient))
-    gradients = _map_heads(differentiate_head, plan, *arrays, _keys_of_blocks(keys, plan), statistics)
+    gradients = _map_heads(differentiate_head, plan, *arrays, _seeds_of_blocks(seeds, plan), statistics)
     per_head = (_heads_last(gradient, x.shape) for gradient, x in zip(gradients[:3], operands[:3], strict=True))
     shared = (gradient.sum(axis=0) for gradient in gradients[3:])
     return Operands(*(gradient.astype(x.dtype) for gradient, x in zip((*per_head, *shared), operands, strict=True)))
@@ -97,9 +97,9 @@ def _map_heads(function: Callable, plan: Plan, *per_head):
     return jax.tree.map(lambda x: x.reshape(heads, *x.shape[2:]), out)
 
 
-def _keys_of_blocks(keys: Array | None, plan: Plan) -> Array | None:
-    """The keys `[head, block, g, row]` of dropout from those of all rows, `[head, g, row]`."""
-    return None if keys is None else keys.reshape(*keys.shape[:2], -1, plan.rows).swapaxes(1, 2)
+def _seeds_of_blocks(seeds: Array | None, plan: Plan) -> Array | None:
+    """The seeds `[head, block, g, row]` of dropout from those of all rows, `[head, g, row]`."""
+    return None if seeds is None else seeds.reshape(*seeds.shape[:2], -1, plan.rows).swapaxes(1, 2)
 
 
 def _heads_first(x: Array) -> Array:

@@ -19,7 +19,7 @@ class _Block(NamedTuple):
     query: Array
     out_gradient: Array  # [g, d, p]
     valid: Array
-    keys: Array | None
+    seeds: Array | None
     statistics: Statistics
 
 
@@ -28,7 +28,7 @@ class _Pose(NamedTuple):
 
     position_encoding: Array
     pose_encoding: Array
-    keys: Array | None
+    seeds: Array | None
     out_gradient: Array
     statistics: Statistics
 
@@ -44,12 +44,12 @@ class _PoseGradients(NamedTuple):
 
 
 def differentiate(
-    rows: Rows, operands: Operands, keys: Array | None, out_gradient: Array, statistics: Statistics
+    rows: Rows, operands: Operands, seeds: Array | None, out_gradient: Array, statistics: Statistics
 ) -> Operands:
     """The gradients of the operands of a head.
 
     Args:
-      rows, operands, keys: those of the forward pass.
+      rows, operands, seeds: those of the forward pass.
       out_gradient: the gradient of its output, `[g, d, *spatial]`.
       statistics: those that the forward pass returned.
     """
@@ -78,7 +78,7 @@ def differentiate(
         rows.split(query),
         gradient,
         jnp.asarray(rows.valid),
-        keys,
+        seeds,
         Statistics(*map(rows.split, statistics)),
     )
     zeros = tuple(jnp.zeros_like(x) for x in (key, value, *encodings))
@@ -98,7 +98,7 @@ def _differentiate_poses(
         scores, gradients = _differentiate_pose(rows, block.query, content, value_windows, _Pose(*arrays))
         return rows.run(stages.add, content_gradient, scores), gradients
 
-    poses = (*encodings, block.keys, block.out_gradient, block.statistics)
+    poses = (*encodings, block.seeds, block.out_gradient, block.statistics)
     content_gradient, gradients = jax.lax.scan(differentiate_pose, jnp.zeros_like(content), poses)
     summed = (x.sum(axis=0) for x in (gradients.query_from_place, gradients.query_from_pose))
     place, pose = summed
@@ -114,12 +114,13 @@ def _differentiate_pose(
     weights = run(stages.softmax, content, *encoding, pose.statistics.largest, inverse_total)
     attention = run(stages.sum_over_queries, weights, jnp.ones_like(inverse_total))
     gradient = run(stages.attention_gradient, pose.out_gradient, value_windows, attention)
-    gradient = rows.dropout(gradient, pose.keys)
+    kept = rows.kept(pose.seeds, attention.shape)
+    gradient = rows.scaled(gradient, kept)
     scores = run(stages.score_gradient, weights, gradient, run(stages.mean_gradient, weights, gradient))
     by_place, by_pose = run(stages.sum_over_key_poses, scores), run(stages.sum_over_offsets, scores)
     first, last = query[:, : pose.position_encoding.shape[-1]], pose_part(query, pose.pose_encoding)
     return scores, _PoseGradients(
-        attention=rows.dropout(attention, pose.keys),
+        attention=rows.scaled(attention, kept),
         query_from_place=jnp.einsum("jap,jd->adp", by_place, pose.position_encoding),
         query_from_pose=jnp.einsum("map,amd->adp", by_pose, pose.pose_encoding),
         position_encoding=jnp.einsum("jap,adp->jd", by_place, first),

@@ -18,22 +18,22 @@ class Statistics(NamedTuple):
     inverse_total: Array
 
 
-def attend(rows: Rows, operands: Operands, keys: Array | None) -> tuple[Array, Statistics]:
+def attend(rows: Rows, operands: Operands, seeds: Array | None) -> tuple[Array, Statistics]:
     """The output `[g, d, positions]` of a head, and what the backward pass needs besides the operands."""
     query, key, value, position_encoding, pose_encoding = operands.widened()
     key, value = rows.pad(key), rows.pad(value)
 
     def attend_block(_, block):
-        first_row, query, valid, keys = block
+        first_row, query, valid, seeds = block
         content = rows.run(stages.content_scores, query, rows.windows(key, first_row), valid)
         value_windows = rows.windows(value, first_row)
 
         def attend_pose(_, pose):
             return None, _attend_pose(rows, query, content, value_windows, *pose)
 
-        return None, jax.lax.scan(attend_pose, None, (position_encoding, pose_encoding, keys))[1]
+        return None, jax.lax.scan(attend_pose, None, (position_encoding, pose_encoding, seeds))[1]
 
-    blocks = (rows.first_rows(), rows.split(query), jnp.asarray(rows.valid), keys)
+    blocks = (rows.first_rows(), rows.split(query), jnp.asarray(rows.valid), seeds)
     out, statistics = jax.lax.scan(attend_block, None, blocks)[1]
     return rows.join(out), Statistics(*(rows.join(x) for x in statistics))
 
@@ -45,14 +45,15 @@ def _attend_pose(
     value_windows: Array,
     position_encoding: Array,
     pose_encoding: Array,
-    keys: Array | None,
+    seeds: Array | None,
 ) -> tuple[Array, Statistics]:
     """The output `[d, p]` of one output pose of a block, and its statistics `[a, p]`."""
     scores = rows.run(stages.sum_of_scores, content, *encoding_scores(rows, query, position_encoding, pose_encoding))
     largest = rows.run(stages.largest, scores)
     weights = rows.run(stages.exponentials, scores, largest)
     inverse_total = rows.run(stages.inverse_of_total, weights)
-    attention = rows.dropout(rows.run(stages.sum_over_queries, weights, inverse_total), keys)
+    attention = rows.run(stages.sum_over_queries, weights, inverse_total)
+    attention = rows.scaled(attention, rows.kept(seeds, attention.shape))
     products = rows.run(stages.products_with_values, attention, value_windows)
     return rows.run(stages.sum_over_offsets, products), Statistics(largest, inverse_total)
 

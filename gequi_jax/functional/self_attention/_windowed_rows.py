@@ -1,6 +1,7 @@
 """Blocks of rows of one head: what the forward and the backward pass of windowed self-attention share."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -67,6 +68,16 @@ class Rows:
         rows = self.plan.run(stages.sum_of_windows, windows, **shapes)
         before = jax.lax.dynamic_slice_in_dim(total, first_row, rows.shape[2], axis=2)
         return jax.lax.dynamic_update_slice_in_dim(total, before + rows, first_row, axis=2)
+
+    def kept(self, seeds: Array | None, shape: tuple[int, ...]) -> Array | None:
+        """The mask of dropout, which is computed once, or None for no dropout."""
+        if seeds is None:
+            return None
+        return self.plan.run(functools.partial(self.dropout.mask, shape=shape), seeds)
+
+    def scaled(self, attention: Array, kept: Array | None) -> Array:
+        """Attention after dropout with a mask."""
+        return attention if kept is None else self.dropout.scaled(attention, kept)
 
     def run(self, stage: Callable[..., Array], *arrays: Array) -> Array:
         """The result of a stage, see `Plan.run`."""

@@ -1,0 +1,1 @@
+"""Time and memory of layers and training steps: `python -m experiments.benchmark`."""

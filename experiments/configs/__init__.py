@@ -1,1 +1,0 @@
-"""Configurations: plain data returned by `get_config()`. `default.py` names every field; the others change a few."""

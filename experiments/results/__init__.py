@@ -1,0 +1,11 @@
+"""What a run leaves behind. Nothing here knows how a network is trained.
+
+metrics        loss, accuracy, confusion matrix, calibration of logits
+equivariance   how much logits change under the group
+audits         the equivariance error of every layer
+logs           metrics.jsonl, TensorBoard, the terminal
+summary        summary.json: writing, reading, comparing, recorded baselines
+printing       the summary on the terminal
+plots          pictures, from arrays; `pictures` draws those of a finished run
+environment    hardware, versions and commit
+"""

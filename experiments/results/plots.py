@@ -1,0 +1,120 @@
+"""Pictures from arrays: learning curve, predictions on test images, feature maps, confusion matrix."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def learning_curve(records: list[dict[str, Any]], path: pathlib.Path) -> None:
+    """Loss and accuracy of every epoch, on the training and the validation split.
+
+    Args:
+      records: lines of metrics.jsonl.
+      path: the file.
+    """
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, style in (("train", "--"), ("validation", "-")):
+            values = [record[f"{split}_{name}"] for record in epochs]
+            axes.plot([record["epoch"] for record in epochs], values, style, label=split)
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    _save(figure, path)
+
+
+def predictions(images: np.ndarray, logits: np.ndarray, labels: np.ndarray, path: pathlib.Path) -> None:
+    """Test images with their predictions; a wrong prediction is red and followed by the true class.
+
+    Args:
+      images: `[n, rows, columns, channels]`; the first 60 are shown.
+      logits: `[n, classes]`.
+      labels: `[n]`.
+      path: the file.
+    """
+    count, columns = min(60, len(images)), 12
+    rows = -(-count // columns)
+    height, width, channels = images.shape[1:]
+    # One image with a strip for the title above each digit: the layout of sixty axes takes seconds.
+    strip = max(2, height // 3)
+    page = np.ones((rows * (height + strip), columns * (width + 1), channels), np.float32)
+    figure = Figure(figsize=(columns * 0.9, rows * 0.9 * (height + strip) / width), layout="constrained")
+    axes = figure.subplots()
+    predicted = logits.argmax(axis=-1)
+    for index in range(count):
+        top, left = index // columns * (height + strip), index % columns * (width + 1)
+        page[top + strip : top + strip + height, left : left + width] = images[index]
+        right = predicted[index] == labels[index]
+        title = str(predicted[index]) if right else f"{predicted[index]} (is {labels[index]})"
+        place = (left + width / 2 - 0.5, top + strip / 2 - 0.5)
+        axes.text(*place, title, ha="center", va="center", fontsize=8, color="black" if right else "red")
+    _show(axes, page)
+    axes.axis("off")
+    _save(figure, path)
+
+
+def feature_maps(
+    image: np.ndarray, moved: np.ndarray, maps: np.ndarray, maps_moved: np.ndarray, path: pathlib.Path
+) -> None:
+    """Feature maps on the group, of an image and of the transformed image.
+
+    Those of the transformed image are transformed and permuted over the poses.
+
+    Args:
+      image: `[rows, columns, channels]`.
+      moved: the transformed image.
+      maps: `[rows, columns, group, channels]`; the channel with the largest variance is shown, one panel for each pose.
+      maps_moved: those of the transformed image.
+      path: the file.
+    """
+    channel = int(maps.std(axis=(0, 1, 2)).argmax())
+    order = maps.shape[2]
+    shown = np.concatenate([maps[..., channel].ravel(), maps_moved[..., channel].ravel()])
+    figure = Figure(figsize=(1.5 * (order + 1), 3.6), layout="constrained")
+    grid = figure.subplots(2, order + 1, squeeze=False)
+    rows = (("image", image, maps), ("transformed", moved, maps_moved))
+    for row, (title, picture, values) in enumerate(rows):
+        _show(grid[row, 0], picture)
+        grid[row, 0].set_title(title, fontsize=9)
+        grid[row, 0].axis("off")
+        for pose in range(order):
+            axes = grid[row, pose + 1]
+            axes.imshow(values[:, :, pose, channel], cmap="viridis", vmin=shown.min(), vmax=shown.max())
+            axes.set_title(f"pose {pose}", fontsize=9)
+            axes.axis("off")
+    _save(figure, path)
+
+
+def confusion(matrix: np.ndarray, path: pathlib.Path) -> None:
+    """The confusion matrix: rows are true classes, columns predictions; colours are logarithmic."""
+    figure = Figure(figsize=(5, 4.6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(np.log1p(matrix), cmap="Blues")
+    axes.set(xlabel="predicted", ylabel="true", xticks=range(len(matrix)), yticks=range(len(matrix)))
+    for row, column in np.argwhere(matrix):
+        dark = np.log1p(matrix[row, column]) > 0.6 * np.log1p(matrix.max())
+        axes.text(
+            column,
+            row,
+            str(matrix[row, column]),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+        )
+    _save(figure, path)
+
+
+def _show(axes: Any, image: np.ndarray) -> None:
+    if image.shape[-1] == 3:
+        axes.imshow(image)
+    else:
+        axes.imshow(image[..., 0], cmap="gray")
+
+
+def _save(figure: Figure, path: pathlib.Path) -> None:
+    # A Figure created without pyplot uses Agg: no display is needed and no global state remains.
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,67 @@
+"""The summary of a run on the terminal."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(result: dict[str, Any], workdir: pathlib.Path) -> None:
+    """Prints the summary: a table on a terminal, plain lines elsewhere."""
+    title = f"{result['model']} on {result['dataset']}"
+    lines = list(summary_lines(result, workdir))
+    console = Console(highlight=False, soft_wrap=True)
+    if console.is_terminal:
+        table = Table(title=title, show_header=False)
+        for name, value in lines:
+            table.add_row(name, value)
+        console.print(table)
+        return
+    print(f"summary of {title}")
+    for name, value in lines:
+        print(f"  {name}: {value}")
+
+
+def summary_lines(result: dict[str, Any], workdir: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """The names and the values of the lines."""
+    yield "test accuracy", _accuracy(result)
+    if result["quarter_turn_accuracy"]:
+        yield from _symmetry(result)
+    yield "calibration error", _percent(result["calibration_error"])
+    yield "parameters", f"{result['parameters']:,}"
+    waiting = 100 * result["waiting_for_input"]
+    yield "images per second", f"{result['images_per_second']:,.0f} ({waiting:.1f} % of the time waiting for input)"
+    seconds = f"{result['seconds']:.0f} s, of which {result['compile_seconds']:.0f} s compiling"
+    yield "time", f"{seconds}; best epoch {result['best_epoch']}"
+    if result.get("z2"):
+        yield "without the group", _baseline(result["z2"])
+    yield "files", f"{workdir} (summary.json, metrics.jsonl, tensorboard, checkpoints, *.png)"
+
+
+def _accuracy(result: dict[str, Any]) -> str:
+    low, high = result["test_accuracy_interval"]
+    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}, {result['num_test']:,} images"
+    if result["test_accuracy_std"] is not None:
+        deviation = 100 * result["test_accuracy_std"]
+        interval += f", mean of {len(result['seeds'])} seeds, standard deviation {deviation:.2f}"
+    return f"{_percent(result['test_accuracy'])} ({interval})"
+
+
+def _symmetry(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    rotated = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result["quarter_turn_accuracy"])
+    yield "at 0, 90, 180, 270 degrees", f"{rotated} %"
+    changes = result["equivariance"]
+    where = f"under {len(changes['elements'])} elements of {changes['group']}"
+    size = f"{changes['absolute']:.2e}, relative {max(changes['relative']):.2e}"
+    yield "largest change of any logit", f"{size}, {where}"
+
+
+def _baseline(other: dict[str, Any]) -> str:
+    source = f"recorded: {other['command']}" if "command" in other else "trained here"
+    return f"{_percent(other['test_accuracy'])} by {other['model']}, {other['parameters']:,} parameters ({source})"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"

@@ -1,0 +1,46 @@
+"""summary.json of a finished run, and the recorded runs of baselines that other summaries quote."""
+
+import json
+import pathlib
+from typing import Any
+
+FILE = "summary.json"
+RECORDED = pathlib.Path(__file__).parent / "recorded"
+_COMPARED = (
+    "model",
+    "dataset",
+    "epochs",
+    "parameters",
+    "test_accuracy",
+    "test_accuracy_interval",
+    "quarter_turn_accuracy",
+)
+
+
+def save(result: dict[str, Any], workdir: pathlib.Path) -> None:
+    """Writes summary.json atomically."""
+    temporary = workdir / f"{FILE}.tmp"
+    temporary.write_text(json.dumps(result, indent=2) + "\n")
+    temporary.replace(workdir / FILE)
+
+
+def load(workdir: pathlib.Path) -> dict[str, Any] | None:
+    """The summary of a finished run, or None."""
+    try:
+        return json.loads((workdir / FILE).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def comparison(result: dict[str, Any]) -> dict[str, Any]:
+    """The part of a summary that the summary of another run quotes."""
+    return {**{name: result[name] for name in _COMPARED}, "seed": result["seeds"][0]}
+
+
+def recorded(model: str, dataset: str) -> dict[str, Any] | None:
+    """The recorded run of a baseline on a data set, or None."""
+    path = RECORDED / f"{model}.json"
+    if not path.exists():
+        return None
+    run = json.loads(path.read_text())
+    return run if run["dataset"].startswith(dataset) else None

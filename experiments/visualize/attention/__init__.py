@@ -1,0 +1,1 @@
+"""Attention of a trained network to an image and to its transforms."""

@@ -1,0 +1,1 @@
+"""The pose index of group self-attention: the default against the published ones."""

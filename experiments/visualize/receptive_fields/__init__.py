@@ -1,0 +1,1 @@
+"""Receptive fields of a query of self-attention, for every output pose."""

@@ -138,8 +138,8 @@ def test_scores_of_ten_thousand():
     expected = reference.group_self_attention(
         *(np.asarray(array, np.float64) for array in arrays), pose_index=functional.key_pose(group), **options
     )
-    # float32 resolves scores of 1e4 to 1e-3, and a weight is as exact as its score.
-    assert_same(out, expected, rtol=2e-3)
+    # float32 resolves the largest scores, 5e4, to 4e-3, and a weight is as exact as its score.
+    assert_same(out, expected, rtol=4e-3)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 

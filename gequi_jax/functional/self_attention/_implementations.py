@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
+import jax
+
 from gequi_jax._checks import check_choice
 from gequi_jax._typing import Array
 from gequi_jax.functional._windows import Window
@@ -26,7 +28,8 @@ def choose(
     """The function that an implementation stands for.
 
     Args:
-      implementation: its name; "auto" chooses by the number of scores.
+      implementation: its name; "auto" chooses the kernel for windowed attention where the default backend of JAX is a TPU,
+        otherwise by the number of scores.
       operands: the arrays.
       window: the neighbourhood of each query.
 
@@ -35,8 +38,7 @@ def choose(
     """
     check_choice("implementation", implementation, get_args(Implementation))
     if implementation == "auto":
-        few = window.is_global and _scores(operands) <= MOST_REFERENCE_SCORES
-        implementation = "reference" if few else "blocked"
+        implementation = _best(operands, window)
     if implementation == "reference":
         return reference_global if window.is_global else reference_windowed
     if implementation == "pallas":
@@ -45,6 +47,14 @@ def choose(
 
         return attend_pallas
     return attend_globally if window.is_global else attend_windowed
+
+
+def _best(operands: Operands, window: Window) -> Implementation:
+    """The implementation that "auto" stands for."""
+    if window.is_global:
+        return "reference" if _scores(operands) <= MOST_REFERENCE_SCORES else "blocked"
+    # By the plan of the compiler for a TPU, see docs/performance.md: the other forms write many times as many bytes.
+    return "pallas" if jax.default_backend() == "tpu" else "blocked"
 
 
 def _scores(operands: Operands) -> int:

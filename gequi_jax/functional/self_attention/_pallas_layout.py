@@ -18,6 +18,8 @@ from gequi_jax.functional._windows import Window
 
 # The positions of one tile: the lanes of a vector register of a TPU.
 LANES = 128
+# The rows of a tile in the memory of a TPU.
+SUBLANES = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,12 +107,14 @@ class Layout:
         return pitches(self.spatial_shape, self.window)
 
     def _flat(self, x, numpy):
-        dim = len(self.spatial_shape)
-        x = numpy.moveaxis(x, (-1, -3, -2), (0, 1, 2))  # [d, pose, heads, batch, *spatial]
-        x = numpy.moveaxis(x, (1, 3), (0, 2))
+        """`[pose, d, heads * batch, position]`, without the positions around the grid."""
+        batch, (poses, heads, features), dim = x.shape[0], x.shape[-3:], len(self.spatial_shape)
+        # Positions become one axis while channels are last: to merge rows of other lengths would copy the array twice.
+        x = x.reshape(*x.shape[: dim + 1], -1)
         padding = [(0, pitch - side) for pitch, side in zip(self._pitches, self.spatial_shape, strict=True)]
-        x = numpy.pad(x, [(0, 0)] * 4 + padding)
-        return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3], math.prod(x.shape[-dim:]))
+        x = numpy.pad(x, [(0, 0), *padding, (0, 0)])
+        x = x.reshape(batch, math.prod(self._pitches), poses, heads, features)
+        return x.transpose(2, 4, 3, 0, 1).reshape(poses, features, heads * batch, -1)
 
     def _pad(self, x: Array, before: int, positions: int) -> Array:
         padding = [(0, 0), (0, 0), (0, -x.shape[2] % self.sublanes), (before, positions - before - x.shape[3])]
@@ -119,15 +123,21 @@ class Layout:
     def _unflat(self, x: Array, before: int, shape: tuple[int, ...]) -> Array:
         batch, (poses, heads, features) = shape[0], shape[-3:]
         x = x[:, :, : batch * heads, before : before + math.prod(self._pitches)]
-        x = x.reshape(poses, features, batch, heads, *self._pitches)
-        x = x[(..., *(slice(side) for side in self.spatial_shape))]
-        return jnp.moveaxis(x, (0, 3, 1), (-3, -2, -1))
+        x = x.reshape(poses, features, heads, batch, -1).transpose(3, 4, 0, 2, 1)
+        x = x.reshape(batch, *self._pitches, poses * heads * features)
+        return x[(slice(None), *(slice(side) for side in self.spatial_shape))].reshape(shape)
 
 
 def pitches(spatial_shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
-    """The sides of the grid with the empty positions behind each row; the first axis needs none."""
-    first, *others = spatial_shape
-    return (first, *(side + width // 2 for side, width in zip(others, window.shape[1:], strict=True)))
+    """The sides of the grid with the empty positions behind each row; the first axis needs none.
+
+    The length of a row is a multiple of `SUBLANES`: then rows become one axis of positions without a copy.
+    """
+    first, *others = (
+        side + width // 2 * (axis > 0)
+        for axis, (side, width) in enumerate(zip(spatial_shape, window.shape, strict=True))
+    )
+    return (first, *others[:-1], *(length + -length % SUBLANES for length in others[-1:]))
 
 
 def strides(spatial_shape: tuple[int, ...], window: Window) -> np.ndarray:

@@ -83,7 +83,7 @@ def compile_step(network: str, batch: int, attention: str, sharding: SingleDevic
       attention: the implementation of self-attention, or "" for a network without it.
       sharding: a device of the target; None for the default device.
     """
-    function, arguments = _training_step(network, batch, {"implementation": attention} if attention else {})
+    function, arguments = training_step(network, batch, {"implementation": attention} if attention else {})
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments)
     lowered = jax.jit(function, donate_argnums=0).lower(*shapes)
     start = time.perf_counter()
@@ -204,7 +204,7 @@ def _load(path: pathlib.Path) -> dict[str, Plan]:
     return {f"{plan.network} {plan.attention}".strip(): plan for plan in plans}
 
 
-def _training_step(network: str, batch: int, overrides: dict[str, Any]) -> tuple[Any, tuple[Any, Any]]:
+def training_step(network: str, batch: int, overrides: dict[str, Any]) -> tuple[Any, tuple[Any, Any]]:
     """The training step of a network as a function, and its state and batch."""
     try:
         config = load_config(network)

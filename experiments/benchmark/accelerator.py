@@ -24,6 +24,7 @@ LARGE_STEP = "cifar10_alpha_p4_all_cnn:128"
 PEERS = ("p4 128", "alpha_f 128", "alpha 16", "group_sa 8")
 # order of the group, side of the window, side of the map
 LAYERS = ("4 5 28", "4 3 28", "4 7 28", "4 5 14", "4 5 56", "2 5 28", "8 5 28", "16 5 28")
+FORMS = ("blocked", "reference")
 COLUMNS = ("task", "ms", "temporary GB", "compile s", "bandwidth", "arithmetic")
 
 
@@ -39,8 +40,8 @@ def tasks(chosen: argparse.Namespace) -> dict[str, list[str]]:
     commands = {"device": measure("device", "256" if chosen.quick else "8192")}
     for precision in accelerator_tasks.PRECISIONS:
         commands |= {f"step {name} {precision}": measure("step", name, precision) for name in (*steps, *large)}
-    forms = accelerator_tasks.FORMS
-    commands |= {f"layer {sizes} {form}": measure("layer", *sizes.split(), form) for sizes in layers for form in forms}
+    for sizes in layers:
+        commands |= {f"layer {sizes} {form}": measure("layer", *sizes.split(), form) for form in chosen.form or FORMS}
     if chosen.peers:
         python = chosen.torch_python or PYTHON
         commands |= {f"peer {peer}": [python, chosen.peers, *peer.split(), chosen.peer_device] for peer in PEERS}
@@ -131,6 +132,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=14.0, help="after which no task starts or continues (14)")
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("runs/accelerator"), help="the directory of the results"
+    )
+    parser.add_argument(
+        "--form", action="append", metavar="NAME", help="a form of self-attention; repeatable (blocked, reference)"
     )
     parser.add_argument("--peers", metavar="FILE", help="a program that times PyTorch networks: NETWORK BATCH DEVICE")
     parser.add_argument("--peer-device", default="cuda", help="the device of the PyTorch networks (cuda)")

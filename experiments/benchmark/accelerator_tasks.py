@@ -18,7 +18,6 @@ from gequi_jax import groups, nn
 REPEATS = 7
 # "default" is TensorFloat-32 on an NVIDIA GPU.
 PRECISIONS = ("float32", "default", "bfloat16")
-FORMS = ("blocked", "reference", "pallas")
 HEADS, FEATURES = 9, 20
 POSITIONS = 8 * 28**2  # of all images of a batch together
 

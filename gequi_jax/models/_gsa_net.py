@@ -60,6 +60,7 @@ class GSANet(nnx.Module):
       value_dropout_rate: dropout of the attention branch in each block.
       input_dropout_rate: dropout of the images.
       pool_dropout_rate: dropout before each pooling that follows a block.
+      implementation: of the attention layers, as in `gequi_jax.functional.group_self_attention`.
       readout: "max_then_mean" takes the maximum over the group at each position and then the spatial mean, as the paper
         prints it: its logits do not grow with the map. "sum_then_max" sums over space and takes the maximum over the
         group last, as the published code does; "mean_then_max" is the same with a mean.
@@ -104,6 +105,7 @@ class GSANet(nnx.Module):
         value_dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.0,
         pool_dropout_rate: float = 0.0,
+        implementation: functional.Implementation = "auto",
         readout: Readout = "max_then_mean",
         allow_inequivariant: bool = False,
         epsilon: float = 1e-5,
@@ -141,6 +143,7 @@ class GSANet(nnx.Module):
                 "window_mask": window_mask,
                 "position_encoding": position_encoding,
                 "dropout_rate": attention_dropout_rate,
+                "implementation": implementation,
                 "query_init": query_init,
                 "query_bias_init": query_bias_init,
                 **common,

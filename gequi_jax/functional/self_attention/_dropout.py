@@ -37,8 +37,11 @@ class Dropout:
         index = jnp.zeros((), jnp.uint32)
         for axis in (*range(len(shape) - 1), len(shape)):
             index = index * jnp.uint32(part[axis]) + jax.lax.broadcasted_iota(jnp.uint32, part, axis)
-        bits = _mix(jax.lax.broadcast_in_dim(seeds, part, (len(shape) - 1,)) ^ _mix(index))
-        return (bits >= jnp.uint32(self._threshold)).reshape(shape)
+        return self.keeps(jax.lax.broadcast_in_dim(seeds, part, (len(shape) - 1,)), index).reshape(shape)
+
+    def keeps(self, seeds: Array, index: Array) -> Array:
+        """False where the weight of an index is dropped, for seeds and indices of matching shapes."""
+        return _mix(seeds ^ _mix(index)) >= jnp.uint32(self._threshold)
 
     def scaled(self, attention: Array, mask: Array) -> Array:
         """Attention with the dropped weights 0 and the others scaled to keep the expectation."""

@@ -15,7 +15,7 @@ from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.functional.self_attention._reference import reference_global, reference_windowed
 from gequi_jax.functional.self_attention._windowed import attend_windowed
 
-Implementation = Literal["auto", "reference", "blocked"]
+Implementation = Literal["auto", "reference", "blocked", "pallas"]
 
 # The number of scores up to which "auto" computes global attention all at once: as long as they stay in the cache of a CPU,
 # recomputing them in the backward pass costs more than it saves. Windowed attention is faster in blocks at every size.
@@ -28,7 +28,8 @@ def choose(
     """The function that an implementation stands for.
 
     Args:
-      implementation: its name; "auto" chooses by the number of scores.
+      implementation: its name; "auto" chooses by the number of scores. It does not choose the kernel, which has not been
+        timed on an accelerator.
       operands: the arrays.
       window: the neighbourhood of each query.
 
@@ -41,6 +42,11 @@ def choose(
         implementation = "reference" if few else "blocked"
     if implementation == "reference":
         return reference_global if window.is_global else reference_windowed
+    if implementation == "pallas":
+        # Pallas takes a second to import, which only those who use it should wait for.
+        from gequi_jax.functional.self_attention._pallas import attend_pallas
+
+        return attend_pallas
     return attend_globally if window.is_global else attend_windowed
 
 

@@ -50,7 +50,8 @@ def lifting_self_attention(
       dropout_rate: the fraction of attention weights that is set to 0; the others grow to keep the expectation.
       dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
       implementation: "reference" computes all scores at once; "blocked" computes them in blocks and recomputes them in
-        the backward pass; "auto" chooses "reference" for global attention with few scores, else "blocked".
+        the backward pass; "pallas" is a fused kernel for TPUs, interpreted on a CPU, which is slow; "auto" chooses
+        "reference" for global attention with few scores, else "blocked".
 
     Returns:
       `[batch, *spatial, group, heads, features]`.
@@ -110,7 +111,8 @@ def group_self_attention(
         expectation.
       dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
       implementation: "reference" computes all scores at once; "blocked" computes them in blocks and recomputes them in
-        the backward pass; "auto" chooses "reference" for global attention with few scores, else "blocked".
+        the backward pass; "pallas" is a fused kernel for TPUs, interpreted on a CPU, which is slow; "auto" chooses
+        "reference" for global attention with few scores, else "blocked".
 
     Returns:
       `[batch, *spatial, group, heads, features]`.

@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
     run: dict[str, Callable[[], dict[str, Any]]] = {
         "device": lambda: device(int(rest[0])),
         "step": lambda: step(rest[0].split(":")[0], int(rest[0].split(":")[1]), rest[1]),
-        "layer": lambda: layer(*map(int, rest[:3]), rest[3]),
+        "layer": lambda: layer(int(rest[0]), int(rest[1]), int(rest[2]), rest[3]),
     }
     print(json.dumps(run[kind]()))
 

@@ -22,6 +22,7 @@ from flax import nnx
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
+from experiments import data
 from experiments.benchmark.page import PAGE
 from experiments.config.loading import load_config
 from experiments.errors import Parser, UserError, did_you_mean, fail
@@ -211,7 +212,8 @@ def training_step(network: str, batch: int, overrides: dict[str, Any]) -> tuple[
     except UserError:
         config = load_config("default")  # small models and other groups have no file of their own
     config.model, config.batch_size, config.num_seeds = network, batch, 1
-    recipe, info = create_recipe(config, steps_per_epoch=100), models.model_info(network)
+    recipe = create_recipe(config, steps_per_epoch=100, normalize=data.NORMALIZATIONS["unit_range"])
+    info = models.model_info(network)
     model = models.create_model(network, rngs=nnx.Rngs(0), **{**config.model_overrides, **overrides})
     graphs, state = initial_state(model, 0, recipe)
     images = jax.ShapeDtypeStruct((batch, *info.input_shape), "uint8")

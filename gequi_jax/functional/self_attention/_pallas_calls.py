@@ -79,8 +79,8 @@ def call_backward(
     shape, (heads, key_block) = inputs.query.shape, (inputs.query.shape[2], layout.key_block)
     place = (sizes.outputs, sizes.offsets, sizes.position_features, LANES)
     pose = (sizes.outputs, sizes.queries, sizes.keys, sizes.pose_features)
-    content, *others = _score_shapes(sizes, dtype)
-    mean = pltpu.VMEM((*others[0].shape[:2], *others[0].shape[3:]), dtype)
+    content, pose_scores = _score_shapes(sizes, dtype)
+    mean = pltpu.VMEM((*pose_scores.shape[:2], *pose_scores.shape[3:]), dtype)
     call = _call(
         kernel,
         layout,
@@ -108,7 +108,7 @@ def call_backward(
                 )
             )
         ),
-        scratch_shapes=(Scratch(content, *others), ScoreGradients(content, *others, mean)),
+        scratch_shapes=(Scratch(content, pose_scores), ScoreGradients(content, pose_scores, mean)),
         interpret=interpret,
     )
     return Gradients(*call(_flattened(inputs), residuals))

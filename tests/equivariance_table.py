@@ -140,14 +140,14 @@ LAYERS = [
     Row(
         "group_self_attention_pallas",
         _layer(nn.GroupSelfAttention, 3, 4, window_size=3, implementation="pallas", **_attention),
-        sizes=(4,),
+        sizes=(3, 4),
         groups=(families.SHUFFLED_SQUARE, cyclic_group(4), *families.OTHER_DIMENSIONS),
     ),
     Row(
         "lifting_self_attention_pallas",
         _layer(nn.LiftingSelfAttention, 3, 4, window_size=3, implementation="pallas", **_attention),
         input="grid",
-        sizes=(4,),
+        sizes=(3, 4),
         groups=(families.SHUFFLED_SQUARE,),
     ),
     Row("group_self_attention_global", _layer(nn.GroupSelfAttention, 3, 4, **_attention)),

@@ -26,11 +26,9 @@ def to_onnx(
 ) -> None:
     """Writes a network, its weights included, as an ONNX graph for batches of any size.
 
-    The graph has one input, float32 images `[batch, *spatial, channels]`, and one output, the logits. With onnxruntime:
-
-        import onnxruntime
-        session = onnxruntime.InferenceSession("model.onnx")
-        (logits,) = session.run(None, {session.get_inputs()[0].name: images})
+    The graph has one input, float32 images `[batch, *spatial, channels]`, and one output, the logits. With
+    `session = onnxruntime.InferenceSession("model.onnx")`, the logits of images are
+    `session.run(None, {session.get_inputs()[0].name: images})[0]`.
 
     The converter, jax2onnx, follows the releases of JAX with a delay: version 0.17 converts every network under JAX 0.10, and
     under JAX 0.12 those without self-attention and attention to responses. Install it in an environment of its own.

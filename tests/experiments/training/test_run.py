@@ -223,7 +223,7 @@ def test_options_train_and_resume_exactly(fields, tiny_config, uninterrupted, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("side_by_side", [False, True])
 def test_several_seeds_at_once_are_the_seeds_one_by_one(side_by_side, tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.training.step.seeds_side_by_side", lambda: side_by_side)
+    monkeypatch.setattr("experiments.training.program.seeds_side_by_side", lambda: side_by_side)
     tiny_config.num_seeds = 2
     both = train.run(tiny_config, tmp_path / "both")
     together = [line["train_loss_by_seed"] for line in records(tmp_path / "both") if line["kind"] == "epoch"]

@@ -23,11 +23,9 @@ def to_stablehlo(
 ) -> None:
     """Writes a network, its weights included, as a program for batches of any size.
 
-    The file needs neither this package nor Flax. To run it:
-
-        import jax.export, pathlib
-        program = jax.export.deserialize(bytearray(pathlib.Path("model.stablehlo").read_bytes()))
-        logits = program.call(images)
+    The file needs neither this package nor Flax. With
+    `program = jax.export.deserialize(bytearray(pathlib.Path("model.stablehlo").read_bytes()))`, the logits are
+    `program.call(images)`.
 
     Args:
       model: the network; it is exported in `eval()` mode.

@@ -19,7 +19,7 @@ from experiments.training import run as train
 from gequi_jax import models
 
 TRIALS = 400
-pytestmark = pytest.mark.slow  # continuous integration runs it
+pytestmark = pytest.mark.slow
 DEFAULTS = default_config()
 FIELDS = {
     kind: [name for name, value in DEFAULTS.items() if type(value) is kind] for kind in (int, float, bool, str, tuple)

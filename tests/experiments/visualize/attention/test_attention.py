@@ -28,7 +28,7 @@ from gequi_jax import actions, models
 from gequi_jax.nn import AttentiveGroupConv
 
 FRAMES = 8
-pytestmark = pytest.mark.slow  # continuous integration runs it
+pytestmark = pytest.mark.slow
 
 
 def grown(params):

@@ -19,7 +19,7 @@ from experiments.visualize.attention.measure.self_attention import probability_m
 from gequi_jax import models, nn
 from gequi_jax.actions import grid_preserving_elements
 
-pytestmark = pytest.mark.slow  # continuous integration runs it
+pytestmark = pytest.mark.slow
 FRAMES = 8
 SIDE = 8
 

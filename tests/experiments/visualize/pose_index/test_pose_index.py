@@ -15,7 +15,7 @@ from experiments.visualize.pose_index import measure as pose_index
 from experiments.visualize.text import number
 from gequi_jax import groups, nn
 
-pytestmark = pytest.mark.slow  # continuous integration runs it
+pytestmark = pytest.mark.slow
 
 
 def moved(maps, k, group):

@@ -14,7 +14,7 @@ from experiments.visualize.receptive_fields import measure as receptive
 from experiments.visualize.receptive_fields.layers import UntrainedLayers
 from gequi_jax import functional, groups
 
-pytestmark = pytest.mark.slow  # continuous integration runs it
+pytestmark = pytest.mark.slow
 POSITION = (3, 4)
 
 

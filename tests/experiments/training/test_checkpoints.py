@@ -13,7 +13,7 @@ from experiments.training.checkpoints import Checkpoints
 from experiments.training.parallel import create_layout
 from tests.experiments.training.test_reliability import LATE
 
-# Minutes together; continuous integration runs them.
+# Minutes together.
 pytestmark = pytest.mark.slow
 
 

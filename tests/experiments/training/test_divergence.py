@@ -14,7 +14,7 @@ from tests.experiments import conftest
 from tests.experiments.training.test_reliability import FIELDS, flags, refused, saved_steps
 from tests.experiments.training.test_run import records
 
-# Minutes together; continuous integration runs them.
+# Minutes together.
 pytestmark = pytest.mark.slow
 
 NUM_TRAIN, BATCH_SIZE, LAST = 70, 16, 12

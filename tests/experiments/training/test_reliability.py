@@ -19,7 +19,7 @@ from experiments.training.checkpoints import Checkpoints
 from tests.experiments import tiny_run
 from tests.experiments.training.test_run import BreakOffError, records, run_until
 
-# Minutes together; continuous integration runs them.
+# Minutes together.
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[3]

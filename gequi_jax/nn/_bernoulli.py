@@ -1,4 +1,9 @@
-"""Random masks as one elementwise expression, which XLA compiles to one parallel loop."""
+"""Random masks as one elementwise expression, which XLA compiles to one parallel loop.
+
+The dropout of attention weights has a generator of its own in `functional`. Here the values must be those of `nnx.Dropout`,
+bit for bit, so this is the same cipher: 20 rounds for an entry. There are far more attention weights, and the backward pass
+draws them again, so that generator is a hash of two multiplications, which need not agree with anything.
+"""
 
 import math
 

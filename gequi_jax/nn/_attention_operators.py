@@ -288,10 +288,10 @@ class SeriesAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Maps:
         """The maps of all operators, in their order."""
-        found: Maps = ()
+        maps: Maps = ()
         for name, operator in self.operators:
             new = as_maps(operator(signal, params[name], group=group))
             for one_map in new:
                 signal = one_map * signal
-            found += new
-        return found
+            maps += new
+        return maps

@@ -1,4 +1,4 @@
-"""The file of weights: safetensors, with all that is known of the network in its metadata, under a checksum.
+"""The file of weights: safetensors, with a description of the network in its metadata and a checksum.
 
 Any program that reads safetensors reads the arrays. The checksum covers the metadata, the names, types and shapes of the
 arrays and their bytes.

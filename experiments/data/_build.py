@@ -1,4 +1,4 @@
-"""Builds a data set from a listing: chooses sizes and channels, measures the training split, and reads files on demand."""
+"""Builds a data set from a listing: chooses sizes and channels, measures the training split, reads files on demand."""
 
 import dataclasses
 import pathlib

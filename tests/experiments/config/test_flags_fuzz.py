@@ -20,7 +20,7 @@ from experiments.main import main
 from experiments.training import run as train
 from gequi_jax import models
 
-TRIALS = 40
+TRIALS = 400
 pytestmark = pytest.mark.slow
 DEFAULTS = default_config()
 FIELDS = {

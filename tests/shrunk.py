@@ -51,8 +51,8 @@ def _gsa_net(name: str, channels: int) -> dict:
 
 
 def network(name: str, **options) -> nnx.Module:
-    """The network with random weights, in `train()` mode."""
-    model = random_network(name, **overrides(name), **options)
+    """The network with random weights, in `train()` mode; options go before its smallest sizes."""
+    model = random_network(name, **{**overrides(name), **options})
     model.train()
     return model
 

@@ -310,7 +310,7 @@ def too_much(rng, folder):
             ("num_validation", 1437, 2**31),
             ("num_train", 1258, 2**31),
             ("num_devices", 2, 2**31),
-            ("downscale", 2, 2**31),
+            ("downscale", 9, 2**31),
             ("num_epochs", 2**31 // 78 + 1, 2**31),
         ]
     )

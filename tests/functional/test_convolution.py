@@ -123,8 +123,8 @@ def test_windows_that_do_not_fit_in_blocks_are_left_to_xla(key, monkeypatch):
     assert "while" in program.lower(x, filters).as_text()
     monkeypatch.setattr(_filter_gradient, "_IMAGE_BYTES", 1)
     monkeypatch.setattr(_few_channels, "_MOST_CHANNELS", 1)
-    jax.clear_caches()
-    assert "while" not in program.lower(x, filters).as_text()
+    # Another batch, since JAX keeps what it has lowered for one.
+    assert "while" not in program.lower(x[1:], filters).as_text()
 
 
 def test_only_a_program_for_a_cpu_has_loops(key):

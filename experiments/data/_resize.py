@@ -1,4 +1,4 @@
-"""Images of any size to one size: stretched, padded or cropped, antialiased, and the same for a turned image.
+"""Resizes images by stretching, padding or cropping, with antialiasing; commutes with rotations by 90 degrees.
 
 Each axis is resampled by one sparse matrix, a triangle filter as wide as the reduction. The matrix is symmetric under
 reversal and the result is rounded by a rule that round-off cannot tip, so that resizing commutes with flips and quarter

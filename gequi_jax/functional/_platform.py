@@ -32,6 +32,11 @@ def assumed_platform(platform: str) -> Iterator[None]:
         _ASSUMED.reset(token)
 
 
+def is_platform_assumed() -> bool:
+    """Whether this is traced inside `assumed_platform`."""
+    return _ASSUMED.get() is not None
+
+
 def by_platform(function: Callable[..., Any], *operands: Any, default: Hashable, **plans: Hashable) -> Any:
     """`function(plan, *operands)` with the plan of the platform on which the computation runs.
 

@@ -6,7 +6,6 @@ d features, and the poses a of the query and m of the key.
 """
 
 import functools
-import math
 import operator
 from collections.abc import Iterable
 
@@ -24,28 +23,25 @@ def _sum(terms: Iterable[Array], *start: Array) -> Array:
 def windows(x: Array, *, window_shape: tuple[int, ...]) -> Array:
     """The windows `[k, d, p]` of an array `[m, d, *padded]` whose spatial axes are padded by the window's radii."""
     dim = len(window_shape)
-    for axis, side in enumerate(window_shape):
-        # One axis at a time: dim * side slices make side^dim offsets. The axes of the window come first.
-        spatial_axis = x.ndim - dim + axis
+    # One axis at a time: dim * side slices make side^dim offsets. The last axis comes first, while the array is small:
+    # slices of the others copy whole rows.
+    for axis in reversed(range(dim)):
+        spatial_axis, side = x.ndim - dim + axis, window_shape[axis]
         length = x.shape[spatial_axis] - side + 1
         slices = [jax.lax.slice_in_dim(x, start, start + length, axis=spatial_axis) for start in range(side)]
-        x = jnp.stack(slices, axis=axis)
-    return x.reshape(math.prod(x.shape[: dim + 1]), x.shape[dim + 1], -1)
+        x = jnp.concatenate(slices, axis=0)
+    return x.reshape(*x.shape[:2], -1)
 
 
 def sum_of_windows(x: Array, *, window_shape: tuple[int, ...], spatial_shape: tuple[int, ...]) -> Array:
     """The transpose of `windows`: for each padded position the sum of all entries of windows that lie on it."""
-    dim = len(window_shape)
-    x = x.reshape(*window_shape, -1, x.shape[1], *spatial_shape)
-    for axis in reversed(range(dim)):
-        side, spatial_axis = window_shape[axis], x.ndim - dim + axis
-        length = x.shape[spatial_axis] + side - 1
-        x = jnp.pad(x, [(side - 1, side - 1) if other == spatial_axis else (0, 0) for other in range(x.ndim)])
+    x = x.reshape(*x.shape[:2], *spatial_shape)
+    for axis, side in enumerate(window_shape, start=2):
+        length = x.shape[axis] + side - 1
+        x = jnp.pad(x, [(side - 1, side - 1) if other == axis else (0, 0) for other in range(x.ndim)])
         x = _sum(
-            jax.lax.slice_in_dim(
-                jnp.take(x, start, axis=axis), side - 1 - start, side - 1 - start + length, axis=spatial_axis - 1
-            )
-            for start in range(side)
+            jax.lax.slice_in_dim(part, side - 1 - start, side - 1 - start + length, axis=axis)
+            for start, part in enumerate(jnp.split(x, side))
         )
     return x
 

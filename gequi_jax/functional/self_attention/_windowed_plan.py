@@ -9,7 +9,7 @@ from gequi_jax._typing import Array
 from gequi_jax.functional.self_attention._global import largest_divisor
 
 # Scores of one output pose in one step: on a CPU they should fit in the cache, an accelerator needs many to be busy.
-SCORES_PER_STEP = {"cpu": 2**19, "default": 2**25}
+SCORES_PER_STEP = {"cpu": 2**18, "default": 2**25}
 
 
 class Plan(NamedTuple):

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import errors, nnx
 
+from gequi_jax._random_mask import keep_mask
 from gequi_jax._typing import Array
-from gequi_jax.nn._bernoulli import bernoulli
 
 
 class Dropout(nnx.Dropout):
@@ -15,7 +15,8 @@ class Dropout(nnx.Dropout):
 
     Equivariant in distribution: the entries of m are independent and identically distributed. Unlike `nnx.Dropout` it
     also runs under `jax.grad` and other transformations in a module that `nnx.merge` built without copying its state.
-    The random numbers are those of `nnx.Dropout`; on a CPU they take a tenth of its time.
+    Keys come from the same stream as in `nnx.Dropout`; the mask is a hash of the key and the index of an entry, so its values
+    differ.
 
     Args:
       rate: the probability that an entry is set to 0.
@@ -40,21 +41,20 @@ class Dropout(nnx.Dropout):
         rngs: nnx.Rngs | nnx.RngStream | jax.Array | None = None,
     ) -> Array:
         """Maps an array of any shape to one of the same shape; the arguments override those of the constructor."""
-        off = self.deterministic if deterministic is None else deterministic
+        inactive = self.deterministic if deterministic is None else deterministic
         stream = self.rngs if rngs is None else rngs
-        if rngs is None and self.rate > 0.0 and not off:
+        if rngs is None and self.rate > 0.0 and not inactive:
             self._make_stream_writable()
         has_explicit_sharding = any(jax.typeof(inputs).sharding.spec)  # which the mask must be given too
-        if off is None or off or stream is None or not 0.0 < self.rate < 1.0 or has_explicit_sharding:
+        if inactive is None or inactive or stream is None or not 0.0 < self.rate < 1.0 or has_explicit_sharding:
             return super().__call__(inputs, deterministic=deterministic, rngs=rngs)
         stream = stream[self.rng_collection] if isinstance(stream, nnx.Rngs) else stream
         key = stream() if isinstance(stream, nnx.RngStream) else stream
         shape = list(inputs.shape)
         for axis in self.broadcast_dims:
             shape[axis] = 1
-        keep = 1.0 - self.rate
-        mask = jnp.broadcast_to(bernoulli(key, keep, tuple(shape)), inputs.shape)
-        return jax.lax.select(mask, inputs / keep, jnp.zeros_like(inputs))
+        mask = jnp.broadcast_to(keep_mask(key, self.rate, tuple(shape)), inputs.shape)
+        return jax.lax.select(mask, inputs / (1.0 - self.rate), jnp.zeros_like(inputs))
 
     def next_key(self) -> Array | None:
         """A new random key, for operations that drop entries of their own; None where no entry is dropped."""

@@ -106,7 +106,9 @@ def test_masked_windows_and_a_pose_index_that_depends_on_the_query(window_size, 
     assert_same(attend(arrays, implementation=implementation, **options), expected)
 
 
-@pytest.mark.parametrize(("lifting", "dropout_rate"), [(False, 0.0), (False, 0.4), (True, 0.4)])
+@pytest.mark.parametrize(
+    ("lifting", "dropout_rate"), [pytest.param(False, 0.0, marks=pytest.mark.slow), (False, 0.4), (True, 0.4)]
+)
 @pytest.mark.parametrize(("group", "shape", "window_size"), CASES[1:5] + CASES[6:9])
 def test_implementations_agree_in_value_and_gradient(group, shape, window_size, lifting, dropout_rate):
     arrays = operands(group, shape, window_size, lifting=lifting)
@@ -144,7 +146,7 @@ def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch
     assert _implementations.choose("auto", *arguments) is _implementations.choose(expected, *arguments)
 
 
-@pytest.mark.parametrize("budget", [1, 2000, 10**9])
+@pytest.mark.parametrize("budget", [1, 2000])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
     for module in (_windowed_plan, _global):
@@ -230,7 +232,7 @@ def test_queries_without_a_key_give_zero(window_size, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("dtype", "rtol"), [("bfloat16", 3e-2), ("float16", 4e-3)])
+@pytest.mark.parametrize(("dtype", "rtol"), [("bfloat16", 3e-2), pytest.param("float16", 4e-3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_narrow_types_have_a_float32_softmax(window_size, dtype, rtol, implementation):
     group = cyclic_group(4)
@@ -258,6 +260,7 @@ def test_float64_is_kept(window_size):
     assert_same(fast, plain, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_map_over_layers_is_the_layers():
     group = cyclic_group(2)
     arrays = [operands(group, (4, 4), 3, seed=seed) for seed in (1, 2)]
@@ -287,6 +290,7 @@ def temporary_bytes(order, implementation, window_size=5, shape=(12, 12), gradie
     return jax.jit(function).lower(*arrays).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_grows_at_most_quadratically_with_the_group():
     orders = np.array([4, 8, 16])
     exponent = np.polyfit(np.log(orders), np.log([temporary_bytes(order, "blocked") for order in orders]), 1)[0]
@@ -344,6 +348,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(("options", "message"), MISTAKES, ids=lambda value: value if isinstance(value, str) else "")
 def test_mistakes_are_named(options, message):
     group = cyclic_group(4)
@@ -351,6 +356,7 @@ def test_mistakes_are_named(options, message):
         functional.group_self_attention(*operands(group, (5, 5), 3), group=group, **{"window_size": 3, **options})
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 def test_shapes_that_do_not_fit_are_named():
     group = cyclic_group(4)
     query, key, value, position_encoding, pose_encoding = operands(group, (5, 5), 3)

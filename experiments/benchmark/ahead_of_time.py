@@ -1,13 +1,14 @@
 """Compiles training steps for a TPU on a machine without one: `python -m experiments.benchmark.ahead_of_time [--only NAME ...]`.
 
 What is recorded is the plan of the compiler, not a measurement: the temporary memory, the memory traffic and the
-arithmetic that it expects of one training step, and how long it took to compile. It needs `pip install libtpu`. A run
+arithmetic that it expects of one training step, and the CPU time that compilation took. It needs `pip install libtpu`. A run
 resumes: programs that an earlier run has compiled into the same file are kept, unless `--only` names them.
 """
 
 import argparse
 import dataclasses
 import functools
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -33,7 +34,7 @@ from gequi_jax import models
 
 TOPOLOGY = "v5e:2x2"
 BEGIN, END = "<!-- ahead of time: begin -->", "<!-- ahead of time: end -->"
-COLUMNS = ("network", "attention", "batch", "temporary GB", "traffic GB", "TFLOP", "compile s")
+COLUMNS = ("network", "attention", "batch", "temporary GB", "traffic GB", "TFLOP", "compile CPU s")
 
 # Every rotMNIST network at the batch size of its recipe or of the table, and one network of each other family.
 SELF_ATTENTION = {f"rotmnist_{group}_sa": 64 for group in ("z2", "r4", "r8", "r8m", "r12", "r16")}
@@ -56,7 +57,7 @@ class Plan:
       temporary_bytes: memory besides arguments and results.
       traffic_bytes: bytes that all operations read and write.
       operations: floating-point operations outside of kernels.
-      compile_seconds: of the compiler alone.
+      compile_seconds: CPU time of the compiler alone, of all its threads, which other work on the machine hardly changes.
     """
 
     network: str
@@ -86,9 +87,9 @@ def compile_step(network: str, batch: int, attention: str, sharding: SingleDevic
     function, arguments = training_step(network, batch, {"implementation": attention} if attention else {})
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments)
     lowered = jax.jit(function, donate_argnums=0).lower(*shapes)
-    start = time.perf_counter()
+    start = time.process_time()
     compiled = lowered.compile()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     memory: Any = compiled.memory_analysis()
     cost: Any = compiled.cost_analysis()
     return Plan(
@@ -114,7 +115,7 @@ def target(topology: str) -> SingleDeviceSharding:
     return SingleDeviceSharding(devices[0])
 
 
-def write_page(plans: Sequence[Plan], topology: str, path: pathlib.Path) -> None:
+def write_page(plans: Sequence[Plan], topology: str, compiler: str, path: pathlib.Path) -> None:
     """Replaces the text between the markers of a page by the table.
 
     Raises:
@@ -127,7 +128,8 @@ def write_page(plans: Sequence[Plan], topology: str, path: pathlib.Path) -> None
     versions = environment()
     lines = [
         "",
-        f"Read from programs compiled for one device of a TPU {topology} with jax {versions['jax']}; nothing was run.",
+        f"Read by `memory_analysis()` and `cost_analysis()` from programs compiled for one device of a TPU {topology} with "
+        f"jax {versions['jax']} and {compiler}; nothing was run.",
         "",
         *("| " + " | ".join(row) + " |" for row in (COLUMNS, ["---"] * len(COLUMNS), *map(cells, plans))),
         "",
@@ -163,7 +165,8 @@ def run(chosen: argparse.Namespace) -> None:
         chosen.output.parent.mkdir(parents=True, exist_ok=True)
         chosen.output.write_text(json.dumps([dataclasses.asdict(plan) for plan in plans.values()], indent=2) + "\n")
     if chosen.write_docs:
-        write_page(list(plans.values()), chosen.topology, PAGE)
+        compiler = f"libtpu {importlib.metadata.version('libtpu')}"
+        write_page(list(plans.values()), chosen.topology, compiler, PAGE)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -92,28 +92,34 @@ class _SelfAttention(nnx.Module):
         `model.set_attributes(query_position=(row, column))`, and nothing if none is set. Dropout is not applied.
         """
         self._check_input(x)
-        query, key = self.query(x), self.key(x)
-        return self._probabilities(query, key, *self._encodings(x, query.dtype), position=position, **self._options())
+        query = self.query(x)
+        encodings = (encoding.astype(query.dtype) for encoding in self._encodings(x))
+        return self._probabilities(query, self.key(x), *encodings, position=position, **self._options())
 
     def _call(self, x: Array) -> Array:
         self._check_input(x)
-        query, key = self.query(x), self.key(x)
-        encodings, options = self._encodings(x, query.dtype), self._options()
+        encodings = self._encodings(x)
         if self.query_position is not None and are_captured(self):
-            probabilities = self._probabilities(query, key, *encodings, position=self.query_position, **options)
-            self.sow(nnx.Intermediate, "attention", probabilities)
-        dropout_key = self.dropout.next_key()
-        heads = self._attention(
+            self.sow(nnx.Intermediate, "attention", self.attention_probabilities(x, self.query_position))
+        attend = self._attend
+        if self.implementation == "pallas":
+            # The projections take less time than memory: all but the result of the kernel is computed again.
+            attend = jax.checkpoint(attend, policy=jax.checkpoint_policies.save_only_these_names("self_attention"))
+        return self.out(attend(x, encodings, self.dropout.next_key()))
+
+    def _attend(self, x: Array, encodings: tuple[Array, ...], dropout_key: Array | None) -> Array:
+        """The heads of the output."""
+        query = self.query(x)
+        return self._attention(
             query,
-            key,
+            self.key(x),
             self.value(x),
-            *encodings,
+            *(encoding.astype(query.dtype) for encoding in encodings),
             dropout_rate=0.0 if dropout_key is None else self.dropout.rate,
             dropout_key=dropout_key,
             implementation=self.implementation,
-            **options,
+            **self._options(),
         )
-        return self.out(heads)
 
     def _position_features(self) -> int:
         """The features of a head that encode the position; the others encode the pose."""
@@ -125,11 +131,11 @@ class _SelfAttention(nnx.Module):
     def _window_shape(self, x: Array) -> tuple[int, ...]:
         return self.window_shape or tuple(2 * side - 1 for side in x.shape[1 : 1 + self.group.dim])
 
-    def _encodings(self, x: Array, dtype: jax.typing.DTypeLike) -> tuple[Array, ...]:
+    def _encodings(self, x: Array) -> tuple[Array, ...]:
         encoding = functional.transformed_position_encodings(
             self.position_encoding, group=self.group, window_shape=self._window_shape(x), dtype=self.param_dtype
         )
-        return (encoding.astype(dtype),)
+        return (encoding,)
 
     def _options(self) -> dict[str, Any]:
         return {"group": self.group, "window_size": self.window_shape, "window_mask": mask_of(self.window_mask)}
@@ -306,8 +312,8 @@ class GroupSelfAttention(_SelfAttention):
         check_group_axis(x, self.group, axis=-2)
         super()._check_input(x)
 
-    def _encodings(self, x: Array, dtype: jax.typing.DTypeLike) -> tuple[Array, ...]:
-        return (*super()._encodings(x, dtype), self.pose_encoding[...].astype(dtype))
+    def _encodings(self, x: Array) -> tuple[Array, ...]:
+        return (*super()._encodings(x), self.pose_encoding[...])
 
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"pose_index": self.pose_index(self.group)}

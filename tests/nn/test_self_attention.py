@@ -103,3 +103,18 @@ def test_errors_when_called():
         build()(jnp.ones((1, 5, 5, 3, 3)))
     with pytest.raises(ValueError, match="use at most 3"):
         build(window_size=5)(jnp.ones((1, 2, 2, 4, 3)))
+
+
+@pytest.mark.slow
+def test_the_backward_pass_computes_the_projections_again_but_not_the_kernel(monkeypatch):
+    def operations():
+        graph, state = nnx.split(build(implementation="pallas"))
+        gradient = jax.grad(lambda state, x: nnx.merge(graph, state)(x).sum(), argnums=(0, 1))
+        program = str(jax.make_jaxpr(gradient)(state, inputs(GroupSelfAttention)))
+        return program.count("pallas_call["), program.count("dot_general[")
+
+    kernels, products = operations()
+    monkeypatch.setattr(jax, "checkpoint", lambda function, policy: function)
+    kernels_of_kept, products_of_kept = operations()
+    assert kernels == kernels_of_kept == 4  # forward and backward, for a TPU and interpreted
+    assert products - products_of_kept == 3  # query, key and value

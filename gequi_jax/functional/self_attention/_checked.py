@@ -8,6 +8,7 @@ import numpy as np
 
 from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, Int
+from gequi_jax.functional._types import wide_type
 from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
 from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.functional.self_attention._pose_index import key_pose
@@ -80,7 +81,8 @@ def group_operands(
     window = neighbourhood.window(query)
     position_encoding, table = encodings
     index = _checked_pose_index(pose_index, neighbourhood.group, rows=table.shape[0])
-    pose_encoding = jnp.take(table, index, axis=0)
+    # Through a wide type, in which the gradient of a row is summed over the entries that read it.
+    pose_encoding = jnp.take(table.astype(wide_type(table)), index, axis=0).astype(table.dtype)
     operands = Operands(scaled(query, scale), key, value, position_encoding, pose_encoding)
     _check_operands(operands, window)
     return operands, window

@@ -10,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from gequi_jax._typing import Array
 from gequi_jax.functional._platform import by_platform
@@ -45,7 +46,9 @@ def attend_pallas(operands: Operands, window: Window, dropout: Dropout) -> Array
         # The residuals are in the layout of the kernel: the backward pass needs no second copy.
         inputs = _inputs(layout, _with_features(operands), seeds)
         function = functools.partial(_forward, layout, dropout, operands.value)
-        out, statistics = by_platform(function, inputs, default=False, cpu=True)
+        # Named for policies of `jax.checkpoint`: from them and the operands the backward pass starts without the kernel.
+        results = by_platform(function, inputs, default=False, cpu=True)
+        out, statistics = checkpoint_name(results, "self_attention")
         return out, (inputs, statistics)
 
     def backward(residuals, out_gradient: Array):

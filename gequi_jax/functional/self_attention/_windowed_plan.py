@@ -1,4 +1,7 @@
-"""How windowed self-attention divides its work: into blocks of rows and heads, and on a CPU into separate stages."""
+"""How windowed self-attention divides its work: into blocks of rows and heads, and on a CPU into separate stages.
+
+On accelerators the products over features are matrix products.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,6 +9,7 @@ from typing import NamedTuple
 import jax
 
 from gequi_jax._typing import Array
+from gequi_jax.functional.self_attention import _matrix_stages
 from gequi_jax.functional.self_attention._global import largest_divisor
 
 # Scores of one output pose in one step: on a CPU they should fit in the cache, an accelerator needs many to be busy.
@@ -18,7 +22,8 @@ class Plan(NamedTuple):
     Attributes:
       rows: how many rows are worked on together.
       heads: if all rows fit, how many heads of all samples are worked on together.
-      separate: whether the result of each stage is computed once and kept.
+      separate: whether the result of each stage is computed once and kept, as on a CPU; else products over features are
+        matrix products.
     """
 
     rows: int
@@ -33,7 +38,7 @@ class Plan(NamedTuple):
         loops that are then not vectorised. Barriers before and after a stage keep it apart.
         """
         if not self.separate:
-            return stage(*arrays, **sizes)
+            return _matrix_stages.OF_STAGE.get(stage, stage)(*arrays, **sizes)
         return jax.lax.optimization_barrier(stage(*jax.lax.optimization_barrier(arrays), **sizes))
 
 

@@ -24,16 +24,17 @@ def test_a_plan_is_read_from_the_compiled_step():
 def test_the_page_has_the_table_between_its_markers(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{ahead_of_time.BEGIN}\nold\n{ahead_of_time.END}\nafter\n")
-    ahead_of_time.write_page([PLAN], "v5e:2x2", page)
+    ahead_of_time.write_page([PLAN], "v5e:2x2", "libtpu 1.2", page)
     text = page.read_text()
     assert "| `digits_r4_sa` | pallas | 4 | 1.25 | 2 | 3 | 4 |" in text
+    assert "libtpu 1.2" in text
     assert "old" not in text
     assert text.startswith("before")
     assert text.endswith("after\n")
     assert ahead_of_time.BEGIN in PAGE.read_text()
     page.write_text("no markers")
     with pytest.raises(UserError, match="expected the lines"):
-        ahead_of_time.write_page([PLAN], "v5e:2x2", page)
+        ahead_of_time.write_page([PLAN], "v5e:2x2", "libtpu 1.2", page)
 
 
 @pytest.mark.parametrize(

@@ -52,18 +52,31 @@ class Case:
         )
 
 
-CASES = [
+# One case is enough for the default run: an interpreted kernel takes seconds to compile.
+QUICK = Case(cyclic_group(4), (3, 4), 3, round=True, dropout_rate=0.4)
+SLOW = [
     Case(trivial_group(), (5, 5), 3),
+    Case(trivial_group(), (5, 5), 5, round=True),
+    Case(trivial_group(), (4, 4), 7),
     Case(cyclic_group(4), (4, 5), 5, round=True, dropout_rate=0.4),
+    Case(cyclic_group(4), (4, 4), 7),
+    Case(dihedral_group(4), (3, 2), 3, round=True),
+    Case(dihedral_group(4), (3, 4), 5),
     Case(dihedral_group(4), (4, 4), 7),
     Case(cyclic_group(8), (3, 4), 3, dropout_rate=0.2),
+    Case(cyclic_group(8), (3, 3), 5),
+    Case(cyclic_group(8), (4, 4), 7, round=True),
     Case(ROTATIONS_OF_THE_CUBE, (2, 2, 2), 3, round=True),
     Case(families.HALF_TURN_1D, (9,), 5),
     Case(mirror_group(), (4, 3), (5, 3)),
     Case(trivial_group(), (4, 4), 7, lifting=True),
     Case(dihedral_group(4), (4, 5), 5, round=True, lifting=True, dropout_rate=0.4),
     Case(ROTATIONS_OF_THE_CUBE, (2, 3, 2), 3, lifting=True),
+    Case(ROTATIONS_OF_THE_CUBE, (3, 3, 3), 5, lifting=True),
+    Case(ROTATIONS_OF_THE_CUBE, (4, 4, 4), 7, round=True, lifting=True),
 ]
+# One case of every group.
+NARROW = [SLOW[1], SLOW[3], SLOW[6], SLOW[9], SLOW[11], dataclasses.replace(SLOW[15], dropout_rate=0.0)]
 
 
 def assert_same(actual, expected, rtol=1e-5):
@@ -78,13 +91,14 @@ def both(case, **options):
     return [attend_with_gradients(arrays, implementation=name, **case.options()) for name in ("pallas", "reference")]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)], ids=str)
 def test_the_kernel_is_the_plain_form_in_value_and_gradient(case):
     fast, plain = both(case)
     assert_same(fast, plain)
 
 
-@pytest.mark.parametrize("case", [CASES[1], dataclasses.replace(CASES[8], dropout_rate=0.0)], ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NARROW, ids=str)
 def test_bfloat16(case):
     narrow = case.arrays(batch=1, dtype="bfloat16")
     fast = attend_with_gradients(narrow, implementation="pallas", **case.options())
@@ -95,6 +109,7 @@ def test_bfloat16(case):
     assert_same(fast, exact, rtol=2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [_pallas_plan.MEMORY_OF_BLOCKS, 1])
 def test_blocks_and_tiles_do_not_change_the_result(monkeypatch, memory):
     monkeypatch.setattr(_pallas_plan, "MEMORY_OF_BLOCKS", memory)
@@ -106,6 +121,7 @@ def test_blocks_and_tiles_do_not_change_the_result(monkeypatch, memory):
     assert_same(fast, plain)
 
 
+@pytest.mark.slow
 def test_passes_over_the_output_poses_do_not_change_the_result(monkeypatch):
     scores = 4 * 8 * LANES * 6 * 6
     monkeypatch.setattr(_pallas_plan, "MEMORY_OF_POSE_SCORES", 2 * scores)
@@ -120,6 +136,7 @@ def kernel_operands(case, arrays):
     return Operands(*arrays[:4], pose), window
 
 
+@pytest.mark.slow
 def test_ties_and_large_scores_are_exact():
     group = cyclic_group(4)
     arrays = [jnp.zeros_like(array) for array in operands(group, (4, 4), 3, batch=1)]
@@ -130,6 +147,7 @@ def test_ties_and_large_scores_are_exact():
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+@pytest.mark.slow
 def test_scores_of_ten_thousand():
     group = cyclic_group(4)
     arrays = operands(group, (4, 5), 3, size=1e4)
@@ -162,6 +180,7 @@ def test_no_offset_of_the_window():
         np.testing.assert_array_equal(array, 0.0)
 
 
+@pytest.mark.slow
 def test_a_map_over_layers_is_the_layers():
     case = Case(cyclic_group(2), (3, 4), 3)
     layers = [case.arrays(seed=seed) for seed in (1, 2)]

@@ -117,6 +117,21 @@ def test_implementations_agree_in_value_and_gradient(group, shape, window_size, 
     assert_same(fast, plain)
 
 
+@pytest.mark.parametrize(("lifting", "dropout_rate"), [(False, 0.4), (True, 0.0)])
+def test_the_form_for_accelerators_is_the_plain_form_in_value_and_gradient(lifting, dropout_rate):
+    group, window_size = cyclic_group(4), 3
+    arrays = operands(group, (4, 5), window_size, lifting=lifting)
+    options = dict(group=group, window_size=window_size, dropout_rate=dropout_rate, dropout_key=jax.random.key(5))
+    plain = attend_with_gradients(arrays, implementation="reference", **options)
+    with functional.assumed_platform("default"):
+        assert_same(attend_with_gradients(arrays, implementation="blocked", **options), plain)
+        program = jax.make_jaxpr(lambda *arrays: attend(arrays, implementation="blocked", **options))(*arrays)
+    on_a_cpu = jax.make_jaxpr(lambda *arrays: attend(arrays, implementation="blocked", **options))(*arrays)
+    assert str(program).count("dot_general") == 4  # with keys, both encodings, and values
+    assert "optimization_barrier" not in str(program)
+    assert "optimization_barrier" in str(on_a_cpu)
+
+
 @pytest.mark.parametrize(
     ("shape", "window_size", "expected"),
     [((3, 4), None, "reference"), ((3, 5), None, "blocked"), ((2, 3), 3, "blocked")],

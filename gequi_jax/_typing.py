@@ -17,6 +17,9 @@ FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
 # Values may have other features than queries and keys.
 GridValues = Float[Array, "batch *spatial heads value_features"]
 FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
+# Fields on the grid whose components turn with it.
+VectorField = Float[Array, "batch *spatial channels dim"]
+TensorField = Float[Array, "batch *spatial channels dim dim"]
 # Functions that also accept and return NumPy arrays.
 AnyGrid = Float[Array | np.ndarray, "batch *spatial channels"]
 AnyOutGrid = Float[Array | np.ndarray, "batch *out_spatial out_channels"]
@@ -40,4 +43,6 @@ __all__ = [
     "Int",
     "OutFeatureMap",
     "OutGrid",
+    "TensorField",
+    "VectorField",
 ]

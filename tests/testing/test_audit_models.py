@@ -42,7 +42,7 @@ def assert_passes(model: nnx.Module, name: str, how: str, **options):
     assert report.passed, str(report)
     assert len(report.rows) > 10
     assert all(np.isfinite(row.error) for row in report.rows)
-    assert {row.path: row.kind for row in report.rows}["(model)"] == "invariant"
+    assert {row.path: row.kind for row in report.rows}["(model)"] == info.output
 
 
 @pytest.mark.slow

@@ -77,5 +77,5 @@ def _check_model(field: str, name: str) -> None:
     if info.output != "invariant":
         raise UserError(
             f"{field}: expected a network that classifies whole images; got {name!r}, which has logits at each position; "
-            "train it with a loop of your own"
+            "train it as docs/tutorials/segmentation.md does"
         )

@@ -13,13 +13,15 @@ from gequi_jax.functional._types import wide_type
 def antialiased_pool(x: Float[Array, "batch *rest"], *, dim: int, window_size: int = 2) -> Array:
     """Blurs with a binomial filter and keeps one position of every block, for every pose and channel separately.
 
-        y(i) = sum_k b_k f(s i + (s - 1)/2 + k)    for sides n that s divides: the centres of blocks, as in `spatial_pool`
-        y(i) = sum_k b_k f(s i + k)                for n = 1 modulo s: the first position, the last, and every s-th between
+        y(i) = sum_k b_k f(s i + t + k)
 
-    along each axis, with stride s, binomial coefficients b_k that add up to 1, and offsets k symmetric about 0. The side
-    decides the case, and f is continued by its border. Filter and positions are symmetric, so that the pooling commutes
-    with every element that maps the grid to itself; the filter removes frequencies that the stride would fold, which
-    also lowers the error under all other rotations and under translations.
+    along each axis, with stride s, binomial coefficients b_k that add up to 1, and offsets k symmetric about 0. A side that
+    s divides is read at the centres of its blocks, t = (s - 1)/2, as in `spatial_pool`; a side that is larger by 1, at its
+    first position, its last, and every s-th between, t = 0. f is continued by its border.
+
+    Filter and positions are symmetric about the centre, so that the pooling commutes with every element that maps the grid
+    to itself. The filter also removes frequencies that the stride would fold, which lowers the error under all other
+    rotations and under translations.
 
     Args:
       x: images or feature maps, `[batch, *spatial, ...]`.

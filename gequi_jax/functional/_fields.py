@@ -18,9 +18,9 @@ def vector_readout(
 ) -> VectorField:
     """Vector fields from feature maps: every pose contributes a vector in its own frame.
 
-        v_o(x) = sum_h sum_c f_c(x, h) h w_co
+        v_o(x) = sum_h sum_c f_c(x, h) h w_{co}
 
-    for vectors w_co of R^d, the kernel. By default v_c(x) = sum_h f_c(x, h) h e for the first basis vector e. The kernel
+    for vectors w_{co} of R^d, the kernel. By default v_c(x) = sum_h f_c(x, h) h e for the first basis vector e. The kernel
     reaches every equivariant linear map of one position; a single e does not where its orbit does not span R^d.
 
     Equivariant: L_g on the feature map becomes v(x) -> g v(g^-1 x), `gequi_jax.actions.act_on_vector_field`.
@@ -62,9 +62,9 @@ def tensor_readout(
 ) -> TensorField:
     """Fields of symmetric tensors from feature maps: every pose contributes a tensor in its own frame.
 
-        T_o(x) = sum_h sum_c f_c(x, h) h S_co h^T,    S_co = (W_co + W_co^T) / 2
+        T_o(x) = sum_h sum_c f_c(x, h) h S_{co} h^T,    S_{co} = (W_{co} + W_{co}^T) / 2
 
-    for matrices W_co, the kernel. By default T_c(x) = sum_h f_c(x, h) (h e)(h e)^T for the first basis vector e.
+    for matrices W_{co}, the kernel. By default T_c(x) = sum_h f_c(x, h) (h e)(h e)^T for the first basis vector e.
 
     Equivariant: L_g on the feature map becomes T(x) -> g T(g^-1 x) g^T, `gequi_jax.actions.act_on_tensor_field`.
 
@@ -122,7 +122,7 @@ def pseudoscalar_readout(x: FeatureMap, *, group: FiniteGroup) -> Grid:
 def lift_vectors(x: Float[Array, "batch *rest"], *, group: FiniteGroup) -> OutFeatureMap:
     """Feature maps from vector fields: at every pose, the components of the vectors in the frame of that pose.
 
-        f_ci(x, h) = (h^-1 v_c(x))_i
+        f_{ci}(x, h) = (h^-1 v_c(x))_i
 
     Equivariant: `gequi_jax.actions.act_on_vector_field` on the input becomes L_g on the output. Group convolution and group
     self-attention take it from there.
@@ -153,7 +153,7 @@ def lift_vectors(x: Float[Array, "batch *rest"], *, group: FiniteGroup) -> OutFe
 def lift_tensors(x: Float[Array, "batch *rest"], *, group: FiniteGroup) -> OutFeatureMap:
     """Feature maps from tensor fields: at every pose, the components of the tensors in the frame of that pose.
 
-        f_cij(x, h) = (h^-1 T_c(x) h^-T)_ij
+        f_{cij}(x, h) = (h^-1 T_c(x) h^-T)_{ij}
 
     Equivariant: `gequi_jax.actions.act_on_tensor_field` on the input becomes L_g on the output.
 

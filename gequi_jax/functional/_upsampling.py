@@ -24,10 +24,11 @@ def upsample(
 ) -> Array:
     """Enlarges the grid by interpolation along every axis, for every pose and channel separately.
 
-        y(i) = f(s_i),    s_i = (i + 1/2) n / m - 1/2,    or s_i = i (n - 1) / (m - 1) with `align_corners`
+        y(i) = f(s_i),    s_i = (i + 1/2) n / m - 1/2
 
-    for output positions i < m and input positions below n along each axis, where f is read at the nearest input position,
-    or linearly between two of them, and continued by its border. The positions s_i are symmetric about the centre of the
+    for output positions i < m and input positions below n along each axis, or s_i = i (n - 1) / (m - 1) with
+    `align_corners`. f is read at the nearest input position, or linearly between two of them, and continued by its border.
+    The positions s_i are symmetric about the centre of the
     axis, so that upsampling commutes with every element that maps the grid to itself. Nearest-neighbour interpolation
     does not where an s_i lies halfway between two input positions, as from 2 to 3; every factor and linear interpolation
     are exact.

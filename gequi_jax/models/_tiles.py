@@ -17,7 +17,7 @@ _Part = tuple[int, int, int]
 
 def predict_in_tiles(
     model: UNet, x: Float[Array | np.ndarray, "batch *spatial channels"], *, tile_size: int, margin: int | None = None
-) -> Float[np.ndarray, "batch *spatial ..."]:
+) -> Float[np.ndarray, "batch *rest"]:
     """The output of a U-Net for large images, from tiles that overlap by twice the reach of its layers.
 
     Equal to `model(x)` up to round-off, at every position: tiles start at positions that pooling treats alike, and what is

@@ -11,9 +11,9 @@ from gequi_jax.groups import FiniteGroup
 class AntialiasedPool(nnx.Module):
     """Blurs with a binomial filter and keeps one position of every block, for every pose and channel separately.
 
-        y(i) = sum_k b_k f(s i + (s - 1)/2 + k)
+        y(i) = sum_k b_k f(s i + t + k)
 
-    for the stride s and binomial coefficients b_k; `gequi_jax.functional.antialiased_pool` has both cases of sides.
+    for the stride s and binomial coefficients b_k; `gequi_jax.functional.antialiased_pool` defines the offset t.
     Equivariant: L_g on the input becomes L_g on the output, since the filter and the positions are symmetric about the
     centre of the grid.
 

@@ -14,7 +14,7 @@ from gequi_jax.groups import FiniteGroup
 class VectorLifting(nnx.Module):
     """Vector fields in the frame of every pose: the first layer of a network that reads vectors.
 
-        f_ci(x, h) = (h^-1 v_c(x))_i
+        f_{ci}(x, h) = (h^-1 v_c(x))_i
 
     Equivariant: `gequi_jax.actions.act_on_vector_field` on the input becomes L_g on the output. It has no parameters.
 
@@ -42,7 +42,7 @@ class VectorLifting(nnx.Module):
 class TensorLifting(nnx.Module):
     """Tensor fields in the frame of every pose: the first layer of a network that reads tensors.
 
-        f_cij(x, h) = (h^-1 T_c(x) h^-T)_ij
+        f_{cij}(x, h) = (h^-1 T_c(x) h^-T)_{ij}
 
     Equivariant: `gequi_jax.actions.act_on_tensor_field` on the input becomes L_g on the output. It has no parameters.
 
@@ -96,7 +96,7 @@ class _Readout(nnx.Module):
 class VectorReadout(_Readout):
     """Vector fields from feature maps, such as a flow, an orientation or a force.
 
-        v_o(x) = sum_h sum_c f_c(x, h) h w_co
+        v_o(x) = sum_h sum_c f_c(x, h) h w_{co}
 
     Equivariant: L_g on the input becomes `gequi_jax.actions.act_on_vector_field` on the output. There is no bias: the only
     vector that every rotation keeps is 0.
@@ -132,7 +132,7 @@ class VectorReadout(_Readout):
 class TensorReadout(_Readout):
     """Fields of symmetric tensors from feature maps, such as a stress or a structure tensor.
 
-        T_o(x) = sum_h sum_c f_c(x, h) h S_co h^T,    S_co = (W_co + W_co^T) / 2
+        T_o(x) = sum_h sum_c f_c(x, h) h S_{co} h^T,    S_{co} = (W_{co} + W_{co}^T) / 2
 
     Equivariant: L_g on the input becomes `gequi_jax.actions.act_on_tensor_field` on the output.
 

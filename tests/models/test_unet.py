@@ -42,6 +42,12 @@ def test_segmentation_turns_with_images_of_any_size(sides):
     assert model(x).shape == (1, *sides, 2)
 
 
+@pytest.mark.slow
+def test_large_odd_sides():
+    model = network(depth=4, features=1)
+    assert_equivariant(model, noise(1, 511, 477, 1), group=P4M, output="grid", rtol=1e-5)
+
+
 def test_segmentation_of_volumes_turns_under_every_rotation_of_the_cube():
     group = octahedral_group()
     model = network(group, depth=1, features=1)

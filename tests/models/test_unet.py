@@ -13,7 +13,7 @@ from gequi_jax import export, models, nn
 from gequi_jax.groups import cyclic_group, dihedral_group, octahedral_group, trivial_group
 from gequi_jax.models import UNet
 from gequi_jax.testing import assert_equivariant, audit, equivariance_errors
-from tests.models.test_restrict import perturbed, relative_error
+from tests.models.test_restrict import logits, perturbed, relative_error
 from tests.networks import random_weights
 
 P4M = dihedral_group(4)
@@ -31,6 +31,14 @@ def noise(*shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
 
 
+def assert_segments(model, x):
+    """Equivariant under every element, and not by being the same everywhere."""
+    assert_equivariant(model, x, group=model.group, output="grid", rtol=1e-5)
+    y = np.asarray(logits(model, x))
+    assert y.shape == (*x.shape[:-1], 2)
+    assert y.std(axis=tuple(range(y.ndim - 1))).min() > 1e-3
+
+
 # Both sides even, both odd, one of each; padded and not.
 @pytest.mark.parametrize(
     "sides", [(8, 8), (9, 9), (6, 11), pytest.param((511 // 16, 477 // 16), marks=pytest.mark.slow)]
@@ -38,21 +46,20 @@ def noise(*shape):
 def test_segmentation_turns_with_images_of_any_size(sides):
     x = noise(1, *sides, 1)
     model = network()
-    assert_equivariant(model, x, group=P4M, output="grid", rtol=1e-5)
-    assert model(x).shape == (1, *sides, 2)
+    assert_segments(model, x)
 
 
 @pytest.mark.slow
 def test_large_odd_sides():
     model = network(depth=4, features=1)
-    assert_equivariant(model, noise(1, 511, 477, 1), group=P4M, output="grid", rtol=1e-5)
+    assert_segments(model, noise(1, 511, 477, 1))
 
 
 def test_segmentation_of_volumes_turns_under_every_rotation_of_the_cube():
     group = octahedral_group()
     model = network(group, depth=1, features=1)
     for side in (3, 4):
-        assert_equivariant(model, noise(1, side, side, side, 1), group=group, output="grid", rtol=1e-5)
+        assert_segments(model, noise(1, side, side, side, 1))
 
 
 def test_a_plain_network_fails():
@@ -71,7 +78,7 @@ BOTTLENECKS = {
 def test_attention_keeps_equivariance(options):
     group = cyclic_group(4)
     model = network(group, depth=1, features=4, **options)
-    assert_equivariant(model, noise(1, 5, 6, 1), group=group, output="grid", rtol=1e-5)
+    assert_segments(model, noise(1, 5, 6, 1))
 
 
 @pytest.mark.parametrize("output", ["vectors", "tensors"])
@@ -86,9 +93,9 @@ def test_fields_turn_and_so_do_their_components(output):
 def test_a_plain_and_a_restricted_network_of_fields_compute_the_same():
     x = noise(1, 6, 6, 2)
     model = network(channels=2, depth=1, input="vectors", output="vectors", num_classes=1)
-    expected = model(x)
-    assert relative_error(export.to_plain(model)(x), expected) < 1e-5
-    assert relative_error(models.restrict(model, cyclic_group(4))(x), expected) < 1e-5
+    expected = logits(model, x)
+    assert relative_error(logits(export.to_plain(model), x), expected) < 1e-5
+    assert relative_error(logits(models.restrict(model, cyclic_group(4)), x), expected) < 1e-5
 
 
 def trained(model, x, labels, steps):
@@ -124,8 +131,8 @@ def test_a_trained_network_segments_a_turned_image_as_it_segments_the_image(grou
 
 
 def test_the_output_has_the_size_of_the_input_whatever_its_parity():
-    model = network(cyclic_group(4), depth=3, features=1)
-    for side in (1, 2, 3, 7, 15, 16, 17):
+    model = network(cyclic_group(4), depth=2, features=1)
+    for side in (1, 2, 3, 7, 8):
         x = jax.ShapeDtypeStruct((1, side, 10, 1), jnp.float32)
         assert jax.eval_shape(model, x).shape == (1, side, 10, 2)
 

@@ -7,8 +7,8 @@ from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, FeatureMap, Float, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel
 from gequi_jax.functional._conv import Padding, resolve_padding, transformed_bank
-from gequi_jax.functional._convolution import convolve
 from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._transposed_convolution import transposed_convolution
 from gequi_jax.functional._windows import WindowMask
 from gequi_jax.groups import FiniteGroup
 
@@ -71,15 +71,12 @@ def group_conv_transpose(
             f"kernel: reads {kernel.shape[-2]} channels (in_features), but the input has {x.shape[-1]}; make in_features "
             "equal to the channels of the input."
         )
-    # The filters of the convolution from the output to the input.
-    filters = jnp.moveaxis(bank, 0, -2).swapaxes(-1, -3)
-    filters = filters.reshape(*kernel.shape[: group.dim], group.order * kernel.shape[-1], -1)
+    filters = jnp.moveaxis(bank, (0, -2), (group.dim, group.dim + 1))  # [*window, in_group, in, out_group, out]
+    filters = filters.reshape(*kernel.shape[: group.dim], group.order * kernel.shape[-2], -1)
     out_shape, sampling = _geometry(
         x.shape[1:-2], filters.shape[:-2], strides, padding, kernel_dilation, allow_inequivariant
     )
-    like = jax.ShapeDtypeStruct((x.shape[0], *out_shape, filters.shape[-2]), x.dtype)
-    transposed = jax.linear_transpose(lambda f: convolve(f, filters, sampling, precision=precision), like)
-    (y,) = transposed(x.reshape(*x.shape[:-2], -1))
+    y = transposed_convolution(x.reshape(*x.shape[:-2], -1), filters, out_shape, sampling, precision=precision)
     return y.reshape(*y.shape[:-1], group.order, -1)
 
 

@@ -18,9 +18,11 @@ FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
 GridValues = Float[Array, "batch *spatial heads value_features"]
 FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
 # Fields on the grid whose components turn with it.
-VectorField = Float[Array, "batch *spatial channels dim"]
-TensorField = Float[Array, "batch *spatial channels dim dim"]
+VectorField = Float[Array, "batch *spatial out_channels dim"]
+TensorField = Float[Array, "batch *spatial out_channels dim dim"]
 # Functions that also accept and return NumPy arrays.
+AnyField = Float[Array | np.ndarray, "batch *rest"]
+AnyOutField = Float[Array | np.ndarray, "batch *out_rest"]
 AnyGrid = Float[Array | np.ndarray, "batch *spatial channels"]
 AnyOutGrid = Float[Array | np.ndarray, "batch *out_spatial out_channels"]
 AnyFeatureMap = Float[Array | np.ndarray, "batch *spatial group channels"]
@@ -28,8 +30,10 @@ AnyOutFeatureMap = Float[Array | np.ndarray, "batch *out_spatial out_group out_c
 
 __all__ = [
     "AnyFeatureMap",
+    "AnyField",
     "AnyGrid",
     "AnyOutFeatureMap",
+    "AnyOutField",
     "AnyOutGrid",
     "Array",
     "Bool",

@@ -4,14 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gequi_jax._checks import check_components, check_element, check_spatial_axes
-from gequi_jax._typing import AnyGrid, AnyOutGrid, Array, Float
+from gequi_jax._typing import AnyField, AnyGrid, AnyOutField, AnyOutGrid
 from gequi_jax.actions._grids import act_on_grid
 from gequi_jax.groups import FiniteGroup
 
-AnyField = Float[Array | np.ndarray, "batch *rest"]
 
-
-def act_on_vector_field(element: int | np.integer, x: AnyField, *, group: FiniteGroup) -> AnyField:
+def act_on_vector_field(element: int | np.integer, x: AnyField, *, group: FiniteGroup) -> AnyOutField:
     """Transforms vector fields by one group element: the positions move and the components turn.
 
         (L_g v)(x) = g v(g^-1 x)
@@ -36,7 +34,7 @@ def act_on_vector_field(element: int | np.integer, x: AnyField, *, group: Finite
     return _turned(_moved(element, x, group), group.matrices[check_element(element, group)])
 
 
-def act_on_tensor_field(element: int | np.integer, x: AnyField, *, group: FiniteGroup) -> AnyField:
+def act_on_tensor_field(element: int | np.integer, x: AnyField, *, group: FiniteGroup) -> AnyOutField:
     """Transforms fields of second-order tensors by one group element.
 
         (L_g T)(x) = g T(g^-1 x) g^T
@@ -73,7 +71,7 @@ def act_on_pseudoscalar_field(element: int | np.integer, x: AnyGrid, *, group: F
     return act_on_grid(element, x, group=group) * x.dtype.type(sign)
 
 
-def _moved(element: int | np.integer, x: AnyField, group: FiniteGroup) -> AnyField:
+def _moved(element: int | np.integer, x: AnyField, group: FiniteGroup) -> AnyOutField:
     """f(g^-1 x), whatever the axes behind the spatial ones."""
     moved = act_on_grid(element, x.reshape(*x.shape[: 1 + group.dim], -1), group=group)
     return moved.reshape(*moved.shape[:-1], *x.shape[1 + group.dim :])

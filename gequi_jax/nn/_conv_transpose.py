@@ -2,7 +2,8 @@
 
 from gequi_jax import functional
 from gequi_jax._typing import FeatureMap, OutFeatureMap
-from gequi_jax.nn._conv import ConvBase, with_bias
+from gequi_jax.nn._bias import with_bias
+from gequi_jax.nn._conv import ConvBase
 
 
 class GroupConvTranspose(ConvBase):
@@ -47,9 +48,6 @@ class GroupConvTranspose(ConvBase):
       >>> layer(jnp.ones((2, 9, 9, 8, 8))).shape
       (2, 18, 18, 8, 4)
     """
-
-    def _poses(self) -> tuple[int, ...]:
-        return (self.group.order,)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *out_spatial, group, out_features]`."""

@@ -29,7 +29,7 @@ def noise(*shape):
 
 
 # Even, odd, padded, and no longer than a tile.
-@pytest.mark.parametrize("sides", [(62, 57), (63, 20)])
+@pytest.mark.parametrize("sides", [(62, 57), pytest.param((63, 20), marks=pytest.mark.slow)])
 def test_tiles_give_the_prediction_of_the_whole_image(sides):
     model, x = network(cyclic_group(2), depth=1), noise(2, *sides, 1)
     expected = whole(model, x)

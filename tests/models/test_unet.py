@@ -74,14 +74,13 @@ BOTTLENECKS = {
 }
 
 
-@pytest.mark.parametrize("options", list(BOTTLENECKS.values()), ids=list(BOTTLENECKS))
-def test_attention_keeps_equivariance(options):
-    group = cyclic_group(4)
-    model = network(group, depth=1, features=4, **options)
+@pytest.mark.parametrize("kind", ["self_attention", pytest.param("attentive", marks=pytest.mark.slow)])
+def test_attention_keeps_equivariance(kind):
+    model = network(cyclic_group(4), depth=1, features=4, **BOTTLENECKS[kind])
     assert_segments(model, noise(1, 5, 6, 1))
 
 
-@pytest.mark.parametrize("output", ["vectors", "tensors"])
+@pytest.mark.parametrize("output", ["vectors", pytest.param("tensors", marks=pytest.mark.slow)])
 def test_fields_turn_and_so_do_their_components(output):
     x = noise(1, 7, 6, 2)
     model = network(channels=2, depth=1, input="vectors", output=output, num_classes=1)
@@ -90,6 +89,7 @@ def test_fields_turn_and_so_do_their_components(output):
     assert equivariance_errors(model, x, group=P4M, input="grid", output=output).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_a_plain_and_a_restricted_network_of_fields_compute_the_same():
     x = noise(1, 6, 6, 2)
     model = network(channels=2, depth=1, input="vectors", output="vectors", num_classes=1)

@@ -13,7 +13,7 @@ def vector_readout(
     x: FeatureMap,
     *,
     group: FiniteGroup,
-    kernel: Float[Array, "channels out_channels dim"] | None = None,
+    kernel: Float[Array, "in_features out_channels dim"] | None = None,
     precision: jax.lax.PrecisionLike = None,
 ) -> VectorField:
     """Vector fields from feature maps: every pose contributes a vector in its own frame.
@@ -57,7 +57,7 @@ def tensor_readout(
     x: FeatureMap,
     *,
     group: FiniteGroup,
-    kernel: Float[Array, "channels out_channels dim dim"] | None = None,
+    kernel: Float[Array, "in_features out_channels dim dim"] | None = None,
     precision: jax.lax.PrecisionLike = None,
 ) -> TensorField:
     """Fields of symmetric tensors from feature maps: every pose contributes a tensor in its own frame.

@@ -84,7 +84,7 @@ def test_it_compiles_vmaps_and_differentiates(key):
         ({"padding": "FULL"}, "'SAME', 'VALID' or a number"),
         ({"padding": 5}, "padding: 5 leaves nothing of the output"),
         ({"kernel": (3, 1, 4, 2, 3)}, r"kernel: \(3, 1\) is not mapped to itself"),
-        ({"x": (1, 3, 3, 2, 2)}, "expected a group axis of size 4"),
+        ({"x": (1, 3, 3, 2, 2), "kernel": (3, 3, 2, 2, 3)}, "a group axis of size 4"),
     ],
 )
 def test_bad_input(options, message):

@@ -11,7 +11,15 @@ from gequi_jax._typing import Array, FeatureMap, Float, OutFeatureMap, TensorFie
 from gequi_jax.groups import FiniteGroup
 
 
-class VectorLifting(nnx.Module):
+class _Lifting(nnx.Module):
+    """What the liftings share: their group."""
+
+    def __init__(self, *, group: FiniteGroup):
+        check_group(group)
+        self.group = group
+
+
+class VectorLifting(_Lifting):
     """Vector fields in the frame of every pose: the first layer of a network that reads vectors.
 
         f_{ci}(x, h) = (h^-1 v_c(x))_i
@@ -30,16 +38,12 @@ class VectorLifting(nnx.Module):
       (1, 5, 5, 4, 6)
     """
 
-    def __init__(self, *, group: FiniteGroup):
-        check_group(group)
-        self.group = group
-
     def __call__(self, x: Float[Array, "batch *rest"]) -> OutFeatureMap:
         """Maps vector fields `[batch, *spatial, ..., dim]` to `[batch, *spatial, group, channels * dim]`."""
         return functional.lift_vectors(x, group=self.group)
 
 
-class TensorLifting(nnx.Module):
+class TensorLifting(_Lifting):
     """Tensor fields in the frame of every pose: the first layer of a network that reads tensors.
 
         f_{cij}(x, h) = (h^-1 T_c(x) h^-T)_{ij}
@@ -52,10 +56,6 @@ class TensorLifting(nnx.Module):
     Raises:
       ValueError: if `group` is not a group; when called, if the input is no tensor field of the group's dimension.
     """
-
-    def __init__(self, *, group: FiniteGroup):
-        check_group(group)
-        self.group = group
 
     def __call__(self, x: Float[Array, "batch *rest"]) -> OutFeatureMap:
         """Maps tensor fields `[batch, *spatial, ..., dim, dim]` to `[batch, *spatial, group, channels * dim * dim]`."""

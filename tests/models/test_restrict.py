@@ -15,7 +15,7 @@ from gequi_jax.groups import FiniteGroup, group_by_name, octahedral_group
 from gequi_jax.testing import assert_invariant, audit
 from tests import families, shrunk
 from tests.models.test_registry import parameter_count
-from tests.networks import random_weights
+from tests.networks import random_weights, train
 
 # A network of each architecture and kind of attention on p4m, or another group with subgroups.
 NETWORKS = ("digits_r4m_sa", "digits_alpha_f_p4m_cnn", "rotmnist_p4m_cnn", "cifar10_p4m_resnet44", "pcam_p4m_densenet")
@@ -74,20 +74,8 @@ def test_a_restricted_network_keeps_the_symmetry_of_the_subgroup_alone(name):
 def test_twenty_steps_lower_the_loss():
     name = "rotmnist_p4m_cnn"
     model = models.restrict(trained(name), group_by_name("z2m"))
-    model.train()
     x, labels = shrunk.images(name, batch=8), jnp.arange(8)
-    optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
-
-    @nnx.jit
-    def step(model, optimizer):
-        def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
-
-        value, gradients = nnx.value_and_grad(loss)(model)
-        optimizer.update(model, gradients)
-        return value
-
-    losses = [float(step(model, optimizer)) for _ in range(20)]
+    losses = train(model, optax.sgd(0.1), x, labels, steps=20)
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 

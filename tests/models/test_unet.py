@@ -14,7 +14,7 @@ from gequi_jax.groups import cyclic_group, dihedral_group, octahedral_group, tri
 from gequi_jax.models import UNet
 from gequi_jax.testing import assert_equivariant, audit, equivariance_errors
 from tests.models.test_restrict import logits, perturbed, relative_error
-from tests.networks import random_weights
+from tests.networks import random_weights, train
 
 P4M = dihedral_group(4)
 SIZES = {"num_classes": 2, "features": 2, "depth": 2}
@@ -98,32 +98,14 @@ def test_a_plain_and_a_restricted_network_of_fields_compute_the_same():
     assert relative_error(logits(models.restrict(model, cyclic_group(4)), x), expected) < 1e-5
 
 
-def trained(model, x, labels, steps):
-    """Some steps of Adam on the cross-entropy of every pixel."""
-    optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
-    model.train()
-
-    @nnx.jit
-    def step(model, optimizer):
-        def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
-
-        value, gradients = nnx.value_and_grad(loss)(model)
-        optimizer.update(model, gradients)
-        return value
-
-    losses = [float(step(model, optimizer)) for _ in range(steps)]
-    model.eval()
-    return losses
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("group", "side"), [(P4M, 21), (octahedral_group(), 6)], ids=["p4m", "octahedral"])
 def test_a_trained_network_segments_a_turned_image_as_it_segments_the_image(group, side):
     x = noise(4, *(side,) * group.dim, 1)
     labels = (x[..., 0] > 0.5).astype(jnp.int32)
     model = UNet(group=group, input_shape=x.shape[1:], rngs=nnx.Rngs(0), **SIZES)
-    losses = trained(model, x, labels, steps=40)
+    losses = train(model, optax.adam(3e-3), x, labels, steps=60)
+    model.eval()
     assert losses[-1] < 0.5 * losses[0]
     assert_equivariant(model, x, group=group, output="grid", rtol=1e-5)
     assert_equivariant(lambda x: model(x).argmax(axis=-1), x, group=group, output="class_map")

@@ -198,7 +198,8 @@ class UNet(nnx.Module):
             x = _upsampled(self.narrow[level](x), maps[level].shape[1 : 1 + dim])
             x = self.decoder[level](jnp.concatenate([maps[level], x], axis=-1))
         y = self.readout(x)
-        y = pool_over_poses(y, self.num_classes, reduction="mean") if self.output == "grid" else y
+        # The maximum, not the mean: the mean of scores would depend on the means of the last features over poses alone.
+        y = pool_over_poses(y, self.num_classes) if self.output == "grid" else y
         return _cropped(y, sides)
 
 
@@ -210,8 +211,7 @@ def _attention_block(features: int, attention: Callable[..., nnx.Module] | None,
 
 def _readout(output: UNetOutput, features: int, num_classes: int, types: dict[str, Any]) -> nnx.Module:
     if output == "grid":
-        # Linear in the mean over poses, as the sum of any group convolution over its poses would be.
-        return nnx.Linear(features, num_classes, **{name: types[name] for name in types if name != "group"})
+        return GroupConv(features, num_classes, 1, **types)
     readout = VectorReadout if output == "vectors" else TensorReadout
     return readout(features, num_classes, **types)
 

@@ -1,5 +1,6 @@
 """Subsampling behind a binomial filter, on positions that are symmetric about the centre of the grid."""
 
+import functools
 import math
 
 import jax
@@ -61,7 +62,8 @@ def _along(x: Array, axis: int, strides: int) -> Array:
     pads = [(pad, pad) if index == axis else (0, 0) for index in range(x.ndim)]
     padded = jnp.pad(x, pads, mode="edge")
     last = strides * ((side - 1) // strides)
-    return sum(
+    terms = (
         (math.comb(entries - 1, k) / 2 ** (entries - 1)) * jax.lax.slice_in_dim(padded, k, k + last + 1, strides, axis)
         for k in range(entries)
     )
+    return functools.reduce(jnp.add, terms)

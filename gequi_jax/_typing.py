@@ -5,7 +5,7 @@
 """
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 Grid = Float[Array, "batch *spatial channels"]
 FeatureMap = Float[Array, "batch *spatial group channels"]
@@ -20,13 +20,13 @@ FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
 # Fields on the grid whose components turn with it.
 VectorField = Float[Array, "batch *spatial out_channels dim"]
 TensorField = Float[Array, "batch *spatial out_channels dim dim"]
-# Functions that also accept and return NumPy arrays.
-AnyField = Float[Array | np.ndarray, "batch *rest"]
-AnyOutField = Float[Array | np.ndarray, "batch *out_rest"]
-AnyGrid = Float[Array | np.ndarray, "batch *spatial channels"]
-AnyOutGrid = Float[Array | np.ndarray, "batch *out_spatial out_channels"]
-AnyFeatureMap = Float[Array | np.ndarray, "batch *spatial group channels"]
-AnyOutFeatureMap = Float[Array | np.ndarray, "batch *out_spatial out_group out_channels"]
+# Functions that move entries without arithmetic where they can: they accept every dtype, and return a NumPy array for a NumPy array.
+AnyField = Shaped[Array | np.ndarray, "batch *rest"]
+AnyOutField = Shaped[Array | np.ndarray, "batch *out_rest"]
+AnyGrid = Shaped[Array | np.ndarray, "batch *spatial channels"]
+AnyOutGrid = Shaped[Array | np.ndarray, "batch *out_spatial out_channels"]
+AnyFeatureMap = Shaped[Array | np.ndarray, "batch *spatial group channels"]
+AnyOutFeatureMap = Shaped[Array | np.ndarray, "batch *out_spatial out_group out_channels"]
 
 __all__ = [
     "AnyFeatureMap",

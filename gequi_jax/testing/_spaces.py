@@ -2,8 +2,6 @@
 
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from gequi_jax._checks import check_choice
 from gequi_jax.actions import (
     act_on_feature_map,
@@ -25,7 +23,7 @@ def _act_on_class_map(element: int, y: Any, *, group: FiniteGroup) -> Any:
             f"output: element {element} of {group.name} does not map the grid to itself, and classes cannot be "
             "interpolated; give elements=grid_preserving_elements(group)."
         )
-    return act_on_grid(element, np.asarray(y, np.float32)[..., None], group=group)[..., 0]
+    return act_on_grid(element, y[..., None], group=group)[..., 0]
 
 
 ACTIONS: dict[str, Any] = {

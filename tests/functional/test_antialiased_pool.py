@@ -1,4 +1,4 @@
-"""Antialiased pooling against a loop, what it does to constants and high frequencies, and the sides that it refuses."""
+"""Antialiased pooling against a loop, what it does to constants and high frequencies, and the sides that it rejects."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +27,7 @@ def test_constants_stay_and_the_highest_frequency_goes():
     assert np.ptp(wave[::2]) == 0.0
 
 
-def test_positions_that_are_not_symmetric_are_refused_and_would_break_equivariance():
+def test_positions_that_are_not_symmetric_are_rejected_and_would_break_equivariance():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 5, 5, 1)), jnp.float32)
     with pytest.raises(ValueError, match="positions 3 apart are not symmetric about the centre of a side of 5"):
         functional.antialiased_pool(x, dim=2, window_size=3)

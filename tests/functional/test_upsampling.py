@@ -1,4 +1,4 @@
-"""Upsampling against a loop and a library, where it commutes with the group, and where it refuses."""
+"""Upsampling against a loop and a library, where it commutes with the group, and where it rejects a size."""
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +41,8 @@ def ties(side, size):
     return any(((2 * i + 1) * side) % (2 * size) == 0 for i in range(size))
 
 
-def test_nearest_neighbours_are_refused_where_they_do_not_commute_and_only_there():
-    """All small sides: what is refused is what breaks, when it is accepted."""
+def test_nearest_neighbours_are_rejected_where_they_do_not_commute_and_only_there():
+    """All small sides: what is rejected is what breaks, when it is accepted."""
     group = dihedral_group(1)  # a mirroring along one axis
     for side in range(1, 5):
         x = jnp.asarray(np.random.default_rng(side).normal(size=(1, 2, side, 1)), jnp.float32)

@@ -59,7 +59,7 @@ def test_no_output_reads_beyond_the_radius_and_some_read_nearly_as_far():
     assert 60 + radius >= changed.max() >= 60 + radius - 6
 
 
-def test_tiles_that_do_not_fit_are_refused():
+def test_tiles_that_do_not_fit_are_rejected():
     model = network(trivial_group(1), depth=2)
     with pytest.raises(ValueError, match="tile_size: expected a multiple of 4, at least 64; got 60"):
         predict_in_tiles(model, noise(1, 128, 1), tile_size=60)

@@ -1,4 +1,4 @@
-"""U-Nets: equivariance on sides of every kind, attention, fields, training, and the arguments that they refuse."""
+"""U-Nets: equivariance on sides of every kind, attention, fields, training, and the arguments that they reject."""
 
 import functools
 

@@ -30,7 +30,7 @@ def test_parameters_and_types():
     assert layer(jnp.ones((1, 3, 3, 4, 2))).dtype == jnp.bfloat16
 
 
-def test_what_breaks_equivariance_is_refused_when_the_layer_is_built():
+def test_what_breaks_equivariance_is_rejected_when_the_layer_is_built():
     with pytest.raises(ValueError, match="which breaks equivariance; use an odd window"):
         nn.GroupConvTranspose(2, 3, 4, group=GROUP, strides=2, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="expected 2 input channels"):

@@ -1,4 +1,4 @@
-"""Layers of fields: they call the functions, keep types and sizes, and refuse what does not fit."""
+"""Layers of fields: they call the functions, keep types and sizes, and reject what does not fit."""
 
 import jax
 import jax.numpy as jnp

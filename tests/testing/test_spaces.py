@@ -83,7 +83,7 @@ def test_the_audit_reads_and_writes_vectors():
     assert audit(Flow(turns=True), x, group=GROUP, input="grid", output="vectors").fault == "conv"
 
 
-def test_unknown_spaces_are_refused():
+def test_unknown_spaces_are_rejected():
     x = noise(1, 4, 4, 2)
     with pytest.raises(ValueError, match=r"input: expected one of .*'vectors', 'tensors'"):
         equivariance_errors(jnp.cos, x, group=GROUP, input="vector")

@@ -119,6 +119,7 @@ class UNet(nnx.Module):
       >>> from gequi_jax.groups import cyclic_group
       >>> sizes = {"input_shape": (16, 16, 1), "num_classes": 2, "features": 2, "depth": 1}
       >>> model = UNet(group=cyclic_group(4), rngs=nnx.Rngs(0), **sizes)
+      >>> model.eval()
       >>> jax.eval_shape(model, jnp.ones((1, 11, 6, 1))).shape
       (1, 11, 6, 2)
     """

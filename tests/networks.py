@@ -51,7 +51,7 @@ def random_weights(build: Callable[[], nnx.Module], *, gain: float = 1.0, seed: 
 
 
 def train(model: nnx.Module, transform: optax.GradientTransformation, x: jax.Array, labels: jax.Array, *, steps: int):
-    """Steps on the cross-entropy of one batch, and their losses."""
+    """Steps on the cross-entropy of one batch, and their losses. Optimisers need JAX's standard promotion of types."""
     optimizer = nnx.Optimizer(model, transform, wrt=nnx.Param)
     model.train()
 
@@ -64,4 +64,5 @@ def train(model: nnx.Module, transform: optax.GradientTransformation, x: jax.Arr
         optimizer.update(model, gradients)
         return value
 
-    return [float(step(model, optimizer)) for _ in range(steps)]
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return [float(step(model, optimizer)) for _ in range(steps)]

@@ -129,6 +129,21 @@ def check_group_axis(x: Array | np.ndarray, group: "FiniteGroup", *, axis: int) 
         )
 
 
+def check_components(x: Array | np.ndarray, group: "FiniteGroup", *, rank: int) -> None:
+    """Checks that the last axes of a field hold the components of vectors (rank 1) or tensors (rank 2).
+
+    Raises:
+      ValueError: if not; the message names the axes expected.
+    """
+    if x.ndim < 1 + group.dim + rank or x.shape[-rank:] != (group.dim,) * rank:
+        spatial = _SPATIAL_AXES.get(group.dim, f"{group.dim} spatial axes")
+        components = ", ".join([str(group.dim)] * rank)
+        raise ValueError(
+            f"input: expected a field [batch, {spatial}, ..., {components}] with {group.dim} components on each of the "
+            f"last {rank} axes, since {group.name} acts on {group.dim} dimensions; got shape {x.shape}."
+        )
+
+
 def check_channels(layer: str, x: Array, in_features: int) -> None:
     """Checks the last axis of an input against the `in_features` of a layer.
 

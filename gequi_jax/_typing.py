@@ -17,7 +17,12 @@ FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
 # Values may have other features than queries and keys.
 GridValues = Float[Array, "batch *spatial heads value_features"]
 FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
+# Fields on the grid whose components turn with it.
+VectorField = Float[Array, "batch *spatial out_channels dim"]
+TensorField = Float[Array, "batch *spatial out_channels dim dim"]
 # Functions that move entries without arithmetic where they can: they accept every dtype, and return a NumPy array for a NumPy array.
+AnyField = Shaped[Array | np.ndarray, "batch *rest"]
+AnyOutField = Shaped[Array | np.ndarray, "batch *out_rest"]
 AnyGrid = Shaped[Array | np.ndarray, "batch *spatial channels"]
 AnyOutGrid = Shaped[Array | np.ndarray, "batch *out_spatial out_channels"]
 AnyFeatureMap = Shaped[Array | np.ndarray, "batch *spatial group channels"]
@@ -25,8 +30,10 @@ AnyOutFeatureMap = Shaped[Array | np.ndarray, "batch *out_spatial out_group out_
 
 __all__ = [
     "AnyFeatureMap",
+    "AnyField",
     "AnyGrid",
     "AnyOutFeatureMap",
+    "AnyOutField",
     "AnyOutGrid",
     "Array",
     "Bool",
@@ -40,4 +47,6 @@ __all__ = [
     "Int",
     "OutFeatureMap",
     "OutGrid",
+    "TensorField",
+    "VectorField",
 ]

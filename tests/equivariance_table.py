@@ -34,6 +34,12 @@ class Row:
     has_weights: bool = True
     groups: tuple[FiniteGroup, ...] | None = None
 
+    def input_shape(self, group: FiniteGroup, spatial_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one input of three channels, or three vectors or tensors, without the batch."""
+        poses = (group.order,) if self.input == "feature_map" else ()
+        components = {"vectors": (group.dim,), "tensors": (group.dim, group.dim)}.get(self.input, ())
+        return (*spatial_shape, *poses, 3, *components)
+
 
 @dataclasses.dataclass(frozen=True)
 class DilationRow:
@@ -117,8 +123,57 @@ def _coset_pool(group, rngs, param_dtype):
     return lambda x: functional.coset_pool(x, group=group, subgroup=group)[..., 0, :]
 
 
+def _on_the_grid(function, **options):
+    """A function that asks for the number of spatial axes."""
+    return lambda group, rngs, param_dtype: lambda x: function(x, dim=group.dim, **options)
+
+
+def _of_the_group(function):
+    return lambda group, rngs, param_dtype: lambda x: function(x, group=group)
+
+
+def _upsample_to_odd_sides(group, rngs, param_dtype):
+    def upsample(x):
+        shape = tuple(2 * side - 1 for side in x.shape[1 : 1 + group.dim])
+        return functional.upsample(x, dim=group.dim, spatial_shape=shape, method="linear", align_corners=True)
+
+    return upsample
+
+
 def _readout(group, rngs, param_dtype):
     return lambda x: functional.group_pool(functional.global_spatial_pool(jnp.cos(x), dim=group.dim))
+
+
+def _dense_rows():
+    """Layers that change the size of the grid, and those between feature maps and fields."""
+    groups = (families.SHUFFLED_SQUARE, *families.OTHER_DIMENSIONS)
+    interpolated = (families.SHUFFLED_SQUARE, cyclic_group(8))
+    without_weights: dict = {"has_weights": False, "groups": (families.SHUFFLED_SQUARE, families.QUARTER_TURNS_3D)}
+    yield Row("group_conv_transpose", _layer(nn.GroupConvTranspose, 3, 4, 3, strides=2), sizes=(3, 4), groups=groups)
+    yield Row(
+        "group_conv_transpose_even_window",
+        _layer(nn.GroupConvTranspose, 3, 4, 4, strides=2, padding=1),
+        sizes=(3, 4),
+        groups=interpolated,
+    )
+    yield Row("vector_readout", _layer(nn.VectorReadout, 3, 2), output="vectors", groups=groups)
+    yield Row("tensor_readout", _layer(nn.TensorReadout, 3, 2), output="tensors", groups=groups)
+    functions = {
+        "upsample": _on_the_grid(functional.upsample),
+        "upsample_linear": _on_the_grid(functional.upsample, method="linear", factor=3),
+        "upsample_to_odd_sides": _upsample_to_odd_sides,
+        "antialiased_pool": _on_the_grid(functional.antialiased_pool),
+    }
+    for name, build in functions.items():
+        yield Row(name, build, **without_weights)
+    spaces = {
+        functional.pseudoscalar_readout: ("feature_map", "pseudoscalars"),
+        functional.lift_vectors: ("vectors", "feature_map"),
+        functional.lift_tensors: ("tensors", "feature_map"),
+    }
+    for function, (input, output) in spaces.items():
+        build = _of_the_group(function)
+        yield Row(function.__name__, build, input=input, output=output, **without_weights)
 
 
 _attention = {"num_heads": 2, "qkv_features": 14}
@@ -159,6 +214,7 @@ LAYERS = [
     Row("coset_pool", _coset_pool, output="grid", has_weights=False),
     Row("spatial_pool", _spatial_pool, sizes=(4, 6), has_weights=False),
     Row("readout", _readout, output="invariant", has_weights=False),
+    *_dense_rows(),
     *_attentive_rows(),
 ]
 

@@ -82,8 +82,7 @@ def check(case: Case) -> tuple[float, float]:
     wide = case.dtype == "float64"
     # Flax's norms ask for the wider of two types, which strict promotion refuses.
     with jax.enable_x64(wide), jax.numpy_dtype_promotion("standard") if wide else contextlib.nullcontext():
-        poses = (group.order,) if row.input == "feature_map" else ()
-        shape = (1, *case.spatial_shape, *poses, 3)
+        shape = (1, *row.input_shape(group, case.spatial_shape))
         x = jnp.asarray(np.random.default_rng(case.seed).normal(size=shape), case.dtype)
         program = _output_and_gradient(case)
         largest = []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
 from gequi_jax import models
@@ -47,3 +48,21 @@ def random_weights(build: Callable[[], nnx.Module], *, gain: float = 1.0, seed: 
 
     graph, state = nnx.split(outline)
     return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
+
+
+def train(model: nnx.Module, transform: optax.GradientTransformation, x: jax.Array, labels: jax.Array, *, steps: int):
+    """Steps on the cross-entropy of one batch, and their losses. Optimisers need JAX's standard promotion of types."""
+    optimizer = nnx.Optimizer(model, transform, wrt=nnx.Param)
+    model.train()
+
+    @nnx.jit
+    def step(model, optimizer):
+        def loss(model):
+            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
+
+        value, gradients = nnx.value_and_grad(loss)(model)
+        optimizer.update(model, gradients)
+        return value
+
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return [float(step(model, optimizer)) for _ in range(steps)]

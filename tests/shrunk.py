@@ -18,6 +18,7 @@ REPRESENTATIVES = (
     "rotmnist_alpha_p4_cnn",
     "cifar10_p4m_resnet44",
     "pcam_p4_densenet",
+    "unet_p4",
 )
 
 
@@ -29,6 +30,10 @@ def slow_unless(quick: Iterable[str], names: Iterable[str]) -> list:
 def overrides(name: str) -> dict:
     """The arguments that make a network small; its layers and their order stay as published."""
     channels = models.model_info(name).input_shape[-1]
+    if "unet_" in name:
+        # Odd sides; tests/models/test_unet.py has the others.
+        sides = (3, 3, 3) if name.startswith("volume_") else (5, 5)
+        return {"features": 2, "depth": 1, "input_shape": (*sides, channels)}
     if name.endswith("_sa"):
         return _gsa_net(name, channels)
     if name.endswith("_densenet"):

@@ -71,6 +71,11 @@ def _is_positive_integer(value: Any) -> bool:
 def _check_model(field: str, name: str) -> None:
     # Not by list_models: every name there is also valid with another group.
     try:
-        models.model_info(name)
+        info = models.model_info(name)
     except ValueError as error:
         raise UserError(f"{field}: {error}") from error
+    if info.output != "invariant":
+        raise UserError(
+            f"{field}: expected a network that classifies whole images; got {name!r}, which has logits at each position; "
+            "train it as docs/tutorials/segmentation.md does"
+        )

@@ -11,6 +11,7 @@ from gequi_jax.export._plain_layers import (
     PlainAttentiveConv,
     PlainBatchNorm,
     PlainConv,
+    PlainConvTranspose,
     PlainIdentity,
     PlainLayerNorm,
     PlainLinear,
@@ -22,7 +23,8 @@ from gequi_jax.groups import FiniteGroup, trivial_group
 def to_plain(model: nnx.Module) -> nnx.Module:
     """The same network with ordinary layers in place of equivariant ones: a copy, in `eval()` mode.
 
-    A lifting or group convolution becomes an `nnx.Conv` with the expanded filter bank, a `GroupLinear` an `nnx.Linear`.
+    A lifting or group convolution becomes an `nnx.Conv` with the expanded filter bank, a transposed one an
+    `nnx.ConvTranspose`, a `GroupLinear` an `nnx.Linear`.
     Batch norms become multiplications and sums of constants, dropout goes; the positional and pose encodings of self-attention in windows
     become tables. Self-attention and attention maps keep their form.
 
@@ -67,6 +69,20 @@ def _plain(module: Any) -> nnx.Module | None:
 @_plain.register(nn.GroupConv)
 def _(layer: Any) -> nnx.Module:
     return PlainConv(layer)
+
+
+@_plain.register
+def _(layer: nn.GroupConvTranspose) -> nnx.Module:
+    return PlainConvTranspose(layer)
+
+
+@_plain.register(nn.VectorLifting)
+@_plain.register(nn.TensorLifting)
+@_plain.register(nn.VectorReadout)
+@_plain.register(nn.TensorReadout)
+def _(layer: Any) -> nnx.Module:
+    # Products with constant matrices already, for which it needs its group.
+    return layer
 
 
 @_plain.register(nn.AttentiveLiftingConv)

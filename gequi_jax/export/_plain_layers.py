@@ -25,7 +25,7 @@ class PlainConv(nnx.Module):
         inputs = math.prod(bank.shape[dim:-2])
         kernel = bank.reshape(*bank.shape[:dim], inputs, -1)
         self.has_poses = bank.ndim == dim + 4
-        self.conv = _empty_conv(layer, inputs, kernel.shape[-1])
+        self.conv = _empty(nnx.Conv, layer, inputs, kernel.shape[-1], padding=_pads(layer))
         self.conv.kernel = nnx.Param(kernel)
         if layer.bias is not None:
             self.conv.bias = nnx.Param(jnp.tile(layer.bias[...], self.out_poses))
@@ -34,6 +34,32 @@ class PlainConv(nnx.Module):
         """Maps images or feature maps to feature maps `[batch, *spatial, group, out_features]`."""
         y = self.conv(_merged(x) if self.has_poses else x)
         return _split(y, self.out_poses)
+
+
+class PlainConvTranspose(nnx.Module):
+    """A transposed group convolution as an `nnx.ConvTranspose` of merged poses and channels.
+
+    Args:
+      layer: a `GroupConvTranspose`.
+    """
+
+    def __init__(self, layer: Any):
+        bank = layer.filter_bank()  # [in_group, *window, out_group, in_features, out_features]
+        dim, self.out_poses = layer.group.dim, layer.group.order
+        # Flax's transposed convolution slides the kernel itself over the input, where this one adds copies of it.
+        kernel = jnp.moveaxis(jnp.flip(bank, range(1, 1 + dim)), (0, -2), (dim, dim + 1))
+        sizes = tuple(self.out_poses * features for features in (layer.in_features, layer.out_features))
+        kernel = kernel.reshape(*layer.kernel_shape, *sizes)
+        spans = (layer.kernel_dilation * (side - 1) for side in layer.kernel_shape)
+        pads = [(span - before, span - after) for span, (before, after) in zip(spans, _pads(layer), strict=True)]
+        self.conv = _empty(nnx.ConvTranspose, layer, *sizes, padding=pads)
+        self.conv.kernel = nnx.Param(kernel)
+        if layer.bias is not None:
+            self.conv.bias = nnx.Param(jnp.tile(layer.bias[...], self.out_poses))
+
+    def __call__(self, x: Array) -> Array:
+        """Maps feature maps to feature maps `[batch, *spatial, group, out_features]`."""
+        return _split(self.conv(_merged(x)), self.out_poses)
 
 
 class PlainAttentiveConv(nnx.Module):
@@ -176,19 +202,24 @@ class PlainIdentity(nnx.Module):
         return x
 
 
-def _empty_conv(layer: Any, in_features: int, out_features: int) -> nnx.Conv:
-    """An `nnx.Conv` with the sizes of a layer, whose arrays are to be set."""
-    spans = tuple((side - 1) * layer.kernel_dilation + 1 for side in layer.kernel_shape)
-    padding = functional.resolve_padding(
-        spans,
+def _pads(layer: Any) -> list[tuple[int, int]]:
+    """The zeros before and after each axis."""
+    return functional.resolve_padding(
+        tuple((side - 1) * layer.kernel_dilation + 1 for side in layer.kernel_shape),
         layer.kernel_shape,
         strides=1,
         padding=layer.padding,
         kernel_dilation=layer.kernel_dilation,
         allow_inequivariant=True,
     )
+
+
+def _empty(
+    constructor: type, layer: Any, in_features: int, out_features: int, *, padding: list[tuple[int, int]]
+) -> Any:
+    """An `nnx.Conv` or `nnx.ConvTranspose` with the sizes of a layer, whose arrays are to be set."""
     return nnx.eval_shape(
-        lambda: nnx.Conv(
+        lambda: constructor(
             in_features,
             out_features,
             layer.kernel_shape,

@@ -1,12 +1,19 @@
 """Equivariant operations as pure functions of arrays: no parameters, no state, no Flax."""
 
+from gequi_jax.functional._antialiased_pool import antialiased_pool as antialiased_pool
 from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding
+from gequi_jax.functional._conv_transpose import group_conv_transpose as group_conv_transpose
 from gequi_jax.functional._cosets import coset_pool as coset_pool
 from gequi_jax.functional._cosets import restrict_poses as restrict_poses
 from gequi_jax.functional._cosets import unrestrict_poses as unrestrict_poses
+from gequi_jax.functional._fields import lift_tensors as lift_tensors
+from gequi_jax.functional._fields import lift_vectors as lift_vectors
+from gequi_jax.functional._fields import pseudoscalar_readout as pseudoscalar_readout
+from gequi_jax.functional._fields import tensor_readout as tensor_readout
+from gequi_jax.functional._fields import vector_readout as vector_readout
 from gequi_jax.functional._fourier import group_fourier_transform as group_fourier_transform
 from gequi_jax.functional._fourier import inverse_group_fourier_transform as inverse_group_fourier_transform
 from gequi_jax.functional._group_linear import group_linear as group_linear
@@ -16,6 +23,8 @@ from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_
 from gequi_jax.functional._pooling import group_pool as group_pool
 from gequi_jax.functional._pooling import spatial_pool as spatial_pool
 from gequi_jax.functional._symmetrize import symmetrize as symmetrize
+from gequi_jax.functional._upsampling import Interpolation as Interpolation
+from gequi_jax.functional._upsampling import upsample as upsample
 from gequi_jax.functional._windows import WindowMask as WindowMask
 from gequi_jax.functional._windows import WindowSize as WindowSize
 from gequi_jax.functional._windows import resolve_window_mask as resolve_window_mask

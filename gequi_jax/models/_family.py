@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from flax import nnx
 
@@ -21,6 +21,7 @@ class Family:
       table: the table there that has networks of this kind, or None.
       reported: for each group to be listed, the parameters and the test accuracy in percent that the paper prints, None
         where it prints none.
+      output: how the group acts on the output, "invariant" for the logits of a classifier, "grid" for logits at each position.
       features: from a group to the `features` of the network, where they differ between the groups of the table.
     """
 
@@ -30,12 +31,18 @@ class Family:
     paper: str
     table: str | None
     reported: Mapping[str, tuple[int | None, float | None]]
+    output: Literal["invariant", "grid"] = "invariant"
     features: Callable[[FiniteGroup], Any] | None = None
 
     def arguments_for(self, group: FiniteGroup) -> dict[str, Any]:
         """The published arguments, with the features for this group."""
         features = {} if self.features is None else {"features": self.features(group)}
         return {**features, **self.arguments}
+
+    @property
+    def dim(self) -> int:
+        """The number of spatial axes of the published input, for which names of groups are read."""
+        return len(self.arguments["input_shape"]) - 1
 
     def names(self) -> list[str]:
         """The names of the networks to be listed."""

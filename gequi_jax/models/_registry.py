@@ -7,7 +7,7 @@ accepted in its place.
 import dataclasses
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from flax import nnx
@@ -33,6 +33,8 @@ class ModelInfo:
       reported_params: parameters as the paper prints them, rounded there, or None.
       reported_metric: test accuracy in percent, 100 minus the error where the paper prints that, or None. The published
         codes of both papers choose the epoch by the test set on rotMNIST and CIFAR-10, so these figures are optimistic.
+      output: how the group acts on the output: "invariant" for logits `[batch, classes]`, "grid" for logits at each position,
+        `[batch, *spatial, classes]`.
       pretrained_metrics: what was measured with the weights that `create_model(..., pretrained=True)` loads, or None.
     """
 
@@ -44,6 +46,7 @@ class ModelInfo:
     num_classes: int
     reported_params: int | None
     reported_metric: float | None
+    output: Literal["invariant", "grid"] = "invariant"
     pretrained_metrics: Mapping[str, Any] | None = None
 
 
@@ -65,6 +68,9 @@ def create_model(
     **overrides: Any,
 ) -> nnx.Module:
     """Builds a network, called on images `[batch, rows, columns, channels]` and returning logits `[batch, classes]`.
+
+    Networks for segmentation return logits at each position, `[batch, rows, columns, classes]`; those for volumes have one
+    more spatial axis.
 
     Args:
       name: a name from `list_models`, or the same with another group in its place, such as "rotmnist_r8m_sa".
@@ -119,5 +125,6 @@ def model_info(name: str) -> ModelInfo:
         num_classes=family.arguments["num_classes"],
         reported_params=params,
         reported_metric=metric,
+        output=family.output,
         pretrained_metrics=None if trained is None else trained.metrics,
     )

@@ -45,6 +45,26 @@ class RestrictedLayer(nnx.Module):
         return own_cosets(y, **groups)
 
 
+class RestrictedLifting(nnx.Module):
+    """A lifting without parameters for a subgroup K: its feature maps, with their poses split into the cosets of K.
+
+    Args:
+      layer: an equivariant layer without parameters, from fields to feature maps on H.
+      group: the group H.
+      subgroup: the subgroup K.
+    """
+
+    def __init__(self, layer: nnx.Module, *, group: FiniteGroup, subgroup: FiniteGroup):
+        self.layer = layer
+        self.layer_group = group
+        self.group = subgroup
+
+    def __call__(self, x: Array) -> OutFeatureMap:
+        """Maps fields to feature maps `[batch, *spatial, |K|, channels]`."""
+        lift: Any = self.layer
+        return restrict_poses(lift(x), group=self.layer_group, subgroup=self.group)
+
+
 @dataclasses.dataclass(frozen=True)
 class RestrictedAttention:
     """Attention of an input for a subgroup K: an operator with one copy of its parameters for each coset.

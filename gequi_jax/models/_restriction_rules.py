@@ -14,7 +14,13 @@ from flax import nnx
 from gequi_jax import nn
 from gequi_jax._typing import Array
 from gequi_jax.groups import FiniteGroup, right_cosets
-from gequi_jax.models._restricted_layer import AttentionOfAnImage, RestrictedAttention, RestrictedLayer, copies
+from gequi_jax.models._restricted_layer import (
+    AttentionOfAnImage,
+    RestrictedAttention,
+    RestrictedLayer,
+    RestrictedLifting,
+    copies,
+)
 
 
 @functools.singledispatch
@@ -47,6 +53,36 @@ def _group_conv(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Mo
     cosets = right_cosets(group, subgroup)
     kernel = jnp.moveaxis(layer.filter_bank()[cosets[:, subgroup.identity]], 0, -1)  # [*window, m, c, o, i]
     return _resized(layer, _by_coset(kernel, cosets), subgroup, in_factor=len(cosets))
+
+
+@restricted.register
+def _(layer: nn.GroupConvTranspose, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """psi_ij(x, k) = psi(r_i^-1 x, r_i^-1 k r_j), from input coset i to output coset j."""
+    cosets = right_cosets(group, subgroup)
+    bank = layer.filter_bank()[cosets[:, subgroup.identity]].swapaxes(-1, -2)
+    kernel = _by_coset(jnp.moveaxis(bank, 0, -1), cosets).swapaxes(-1, -2)
+    return _resized(layer, kernel, subgroup, in_factor=len(cosets))
+
+
+@restricted.register(nn.VectorReadout)
+@restricted.register(nn.TensorReadout)
+def _(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """w_i = r_i w, or W_i = r_i W r_i^T, from input coset i."""
+    frames = jnp.asarray(group.matrices[right_cosets(group, subgroup)[:, subgroup.identity]], layer.kernel.dtype)
+    kernel = jnp.einsum("ide,co...e->cio...d", frames, layer.kernel[...], precision="highest")
+    if layer.rank == 2:
+        kernel = jnp.einsum("ide,cioek->ciodk", frames, kernel, precision="highest")
+    wide = nnx.clone(layer)
+    wide.group = subgroup
+    wide.in_features = layer.in_features * len(frames)
+    wide.kernel = nnx.Param(kernel.reshape(wide.in_features, *layer.kernel.shape[1:]))
+    return wide
+
+
+@restricted.register(nn.VectorLifting)
+@restricted.register(nn.TensorLifting)
+def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    return RestrictedLifting(layer, group=group, subgroup=subgroup)
 
 
 @restricted.register

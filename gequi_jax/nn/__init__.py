@@ -3,6 +3,7 @@
 `module.train()` and `module.eval()` switch dropout and batch statistics, as everywhere in NNX.
 """
 
+from gequi_jax.nn._antialiased_pool import AntialiasedPool as AntialiasedPool
 from gequi_jax.nn._attention_operators import ChannelAttention as ChannelAttention
 from gequi_jax.nn._attention_operators import InputChannelAttention as InputChannelAttention
 from gequi_jax.nn._attention_operators import InputPoseAttention as InputPoseAttention
@@ -15,9 +16,14 @@ from gequi_jax.nn._blocks import GroupSelfAttentionBlock as GroupSelfAttentionBl
 from gequi_jax.nn._blocks import PreNormSelfAttentionBlock as PreNormSelfAttentionBlock
 from gequi_jax.nn._conv import GroupConv as GroupConv
 from gequi_jax.nn._conv import LiftingConv as LiftingConv
+from gequi_jax.nn._conv_transpose import GroupConvTranspose as GroupConvTranspose
 from gequi_jax.nn._dilation_attention import GroupDilationSelfAttention as GroupDilationSelfAttention
 from gequi_jax.nn._dilation_attention import LiftingDilationSelfAttention as LiftingDilationSelfAttention
 from gequi_jax.nn._dropout import Dropout as Dropout
+from gequi_jax.nn._fields import TensorLifting as TensorLifting
+from gequi_jax.nn._fields import TensorReadout as TensorReadout
+from gequi_jax.nn._fields import VectorLifting as VectorLifting
+from gequi_jax.nn._fields import VectorReadout as VectorReadout
 from gequi_jax.nn._group_linear import GroupLinear as GroupLinear
 from gequi_jax.nn._normalization import BatchNorm as BatchNorm
 from gequi_jax.nn._normalization import ChannelNorm as ChannelNorm

@@ -34,7 +34,7 @@ def attention_errors(
         vary, such as the method `attention_maps` of a layer.
       x: one batch of inputs.
       group: the group H.
-      input: how the group acts on the input, "feature_map" or "grid".
+      input: how the group acts on the input, as in `equivariance_errors`.
       pose_axes: the axes of the maps that hold poses of H. An axis of size 1 does not change.
       elements: the indices of the elements to test; those that map the grid to itself by default.
 
@@ -78,7 +78,7 @@ def assert_attention_equivariant(
         vary, such as the method `attention_maps` of a layer.
       x: one batch of inputs.
       group: the group H.
-      input: how the group acts on the input, "feature_map" or "grid".
+      input: how the group acts on the input, as in `equivariance_errors`.
       pose_axes: the axes of the maps that hold poses of H. An axis of size 1 does not change.
       elements: the indices of the elements to test; those that map the grid to itself by default.
       rtol: the largest relative error allowed; by default `tolerance` for the dtype and the platform of x.

@@ -15,7 +15,7 @@ from gequi_jax.testing._faults import AMPLIFICATION, audit_row, first_fault
 from gequi_jax.testing._interpretations import INTERPRETATIONS
 from gequi_jax.testing._recording import recorded_runs
 from gequi_jax.testing._report import AuditReport
-from gequi_jax.testing._spaces import InputSpace, check_input_space
+from gequi_jax.testing._spaces import InputSpace, OutputSpace, check_input_space, check_spaces
 from gequi_jax.testing._tolerances import tolerance_of
 from gequi_jax.testing._weights import cast, prepared
 
@@ -26,6 +26,7 @@ def audit(
     *,
     group: FiniteGroup,
     input: InputSpace = "grid",
+    output: OutputSpace | None = None,
     elements: Sequence[int] | None = None,
     weight_scale: float = 1.0,
     perturb: float = 0.1,
@@ -37,8 +38,8 @@ def audit(
 
         error of a layer = max over g of |y(L_g x) - L_g y(x)| / |y(x)|
 
-    How an output transforms is inferred: of the interpretations that its shape allows (a feature map, an image, poses
-    without positions, an invariant) the one with the smallest error is chosen. A place is at fault if its input is
+    How an output transforms is inferred: of the interpretations that its shape allows (a feature map, an image, a field of
+    vectors, tensors or pseudoscalars, poses without positions, an invariant) the one with the smallest error is chosen. A place is at fault if its input is
     equivariant and its output is not; it is a submodule, or the code between two of them.
 
     Round-off can exceed the tolerance of float32 where a layer amplifies it or a sum nearly cancels, by up to a factor of
@@ -48,7 +49,9 @@ def audit(
       model: any NNX model or layer, of this package's layers and others. It is not changed: a copy runs in `eval()` mode.
       x: one batch of inputs; noise reveals more than smooth images do.
       group: the group the model should be equivariant to.
-      input: how the group acts on the input: "grid" or "feature_map".
+      input: how the group acts on the input: "grid", "feature_map", "vectors", "tensors" or "pseudoscalars", as in
+        `equivariance_errors`.
+      output: how it acts on the output of the model: the same, "class_map" or "invariant"; inferred by default.
       elements: the elements to test; by default those that map the grid to itself.
       weight_scale: a factor on all parameters; training amplifies faults that are invisible at initialisation, and so does
         a factor of 3. Batch norms take the statistics of the scaled network from `x`.
@@ -74,12 +77,17 @@ def audit(
       >>> audit(nnx.Conv(1, 4, (3, 3), rngs=nnx.Rngs(0)), x, group=cyclic_group(4)).fault
       '(model)'
     """
-    check_input_space(input)
+    kinds = dict(kinds or {})
+    if output is None:
+        check_input_space(input)
+    else:
+        check_spaces(input, output)
+        kinds["(model)"] = output
     if not perturb >= 0:
         raise ValueError(f"perturb: expected 0 or more; got {perturb!r}.")
     x = jnp.asarray(x)
     tested = tuple(grid_preserving_elements(group) if elements is None else elements)
-    settings = _Settings(group, input, tested, weight_scale, perturb, dict(kinds or {}))
+    settings = _Settings(group, input, tested, weight_scale, perturb, kinds)
     measure = functools.partial(_audit, model, x, settings)
     report = measure(dtype=dtype, rtol=rtol)
     is_explicit = dtype is not None or rtol is not None or x.dtype != jnp.float32

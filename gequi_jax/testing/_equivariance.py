@@ -36,9 +36,11 @@ def equivariance_errors(
         runs as one compiled program; wrap other functions in `jax.jit`.
       x: one batch of inputs.
       group: the group.
-      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
-        `[batch, *spatial, group, channels]`.
-      output: how it acts on the output: the same two, or "invariant" for an output that must not change.
+      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, "feature_map" for
+        `[batch, *spatial, group, channels]`, "vectors" for `[batch, *spatial, ..., dim]`, "tensors" for
+        `[batch, *spatial, ..., dim, dim]`, or "pseudoscalars" for `[batch, *spatial, channels]`.
+      output: how it acts on the output: the same, "class_map" for one class at each position, `[batch, *spatial]`, or
+        "invariant" for an output that must not change. Scores of classes at each position are a "grid".
       elements: the indices of the elements to test; all by default.
 
     Returns:
@@ -87,9 +89,11 @@ def assert_equivariant(
         runs as one compiled program; wrap other functions in `jax.jit`.
       x: one batch of inputs.
       group: the group.
-      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
-        `[batch, *spatial, group, channels]`.
-      output: how it acts on the output: the same two, or "invariant" for an output that must not change.
+      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, "feature_map" for
+        `[batch, *spatial, group, channels]`, "vectors" for `[batch, *spatial, ..., dim]`, "tensors" for
+        `[batch, *spatial, ..., dim, dim]`, or "pseudoscalars" for `[batch, *spatial, channels]`.
+      output: how it acts on the output: the same, "class_map" for one class at each position, `[batch, *spatial]`, or
+        "invariant" for an output that must not change. Scores of classes at each position are a "grid".
       elements: the indices of the elements to test; by default those that map the grid to itself, for which equivariance
         is exact.
       rtol: the largest relative error allowed; by default `tolerance` for the dtype and the platform of x.
@@ -129,8 +133,9 @@ def assert_invariant(
         runs as one compiled program; wrap other functions in `jax.jit`. Its output may have any shape.
       x: one batch of inputs.
       group: the group.
-      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, or "feature_map" for
-        `[batch, *spatial, group, channels]`.
+      input: how the group acts on the input: "grid" for `[batch, *spatial, channels]`, "feature_map" for
+        `[batch, *spatial, group, channels]`, "vectors" for `[batch, *spatial, ..., dim]`, "tensors" for
+        `[batch, *spatial, ..., dim, dim]`, or "pseudoscalars" for `[batch, *spatial, channels]`.
       elements: the indices of the elements to test; by default those that map the grid to itself, for which invariance is
         exact.
       rtol: the largest relative error allowed; by default `tolerance` for the dtype and the platform of x.

@@ -9,6 +9,7 @@ import jax
 from gequi_jax.actions import act_on_feature_map, act_on_grid, act_on_poses
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._equivariance import relative_error
+from gequi_jax.testing._spaces import ACTIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,10 @@ def _act_on_grid(element: int, y: Any, group: FiniteGroup) -> Any:
     return moved.reshape(*moved.shape[:-1], *y.shape[1 + group.dim :])
 
 
+def _field(name: str, fits: Callable[[tuple[int, ...], FiniteGroup], bool]) -> Interpretation:
+    return Interpretation(fits, lambda element, y, group: ACTIONS[name](element, y, group=group))
+
+
 INTERPRETATIONS: Mapping[str, Interpretation] = {
     # [batch, *spatial, group, ...]
     "feature_map": Interpretation(
@@ -52,6 +57,14 @@ INTERPRETATIONS: Mapping[str, Interpretation] = {
     ),
     # [batch, *spatial, ...]
     "grid": Interpretation(lambda shape, group: len(shape) >= group.dim + 2, _act_on_grid),
+    # [batch, *spatial, ..., dim]
+    "vectors": _field("vectors", lambda shape, group: len(shape) >= group.dim + 2 and shape[-1] == group.dim),
+    # [batch, *spatial, ..., dim, dim]
+    "tensors": _field("tensors", lambda shape, group: len(shape) >= group.dim + 3 and shape[-2:] == (group.dim,) * 2),
+    # [batch, *spatial, channels]
+    "pseudoscalars": _field("pseudoscalars", lambda shape, group: len(shape) == group.dim + 2),
+    # [batch, *spatial]
+    "class_map": _field("class_map", lambda shape, group: len(shape) == group.dim + 1),
     # [batch, group, ...]
     "poses": Interpretation(
         lambda shape, group: len(shape) >= 2 and shape[1] == group.order,

@@ -14,7 +14,8 @@ class AuditRow:
       path: where the module is in the model, "blocks.0.attention"; the model itself is "(model)".
       module: the name of its class.
       shape: of its output.
-      kind: the interpretation of the output, one of "feature_map", "merged_feature_map", "grid", "poses", "invariant".
+      kind: the interpretation of the output, one of "feature_map", "merged_feature_map", "grid", "vectors", "tensors",
+        "pseudoscalars", "class_map", "poses", "invariant".
       input_error: the largest relative equivariance error of its input.
       error: that of its output.
       worst_element: the element of that error.

@@ -46,8 +46,7 @@ def resampling_errors(
       fn: the function under test, deterministic.
       x: smooth images or feature maps, such as sums of waves no shorter than 9 pixels.
       group: the group H.
-      input: how the group acts on the input, "grid" or "feature_map".
-      output: how it acts on the output: the same two, or "invariant".
+      input, output: how the group acts on the input and on the output, as in `equivariance_errors`.
       elements: the indices of the elements to test; by default those that do not map the grid to itself.
       margin: positions that lie, or come from, less than this far from the border are not compared; half of the window
         of fn at least, a quarter of the smallest side by default.
@@ -108,8 +107,7 @@ def assert_equivariant_but_for_resampling(
       fn: the function under test, deterministic.
       x: smooth images or feature maps, such as sums of waves no shorter than 9 pixels.
       group: the group H.
-      input: how the group acts on the input, "grid" or "feature_map".
-      output: how it acts on the output: the same two, or "invariant".
+      input, output: how the group acts on the input and on the output, as in `equivariance_errors`.
       elements: the indices of the elements to test; by default those that do not map the grid to itself.
       margin: positions that lie, or come from, less than this far from the border are not compared; half of the window
         of fn at least, a quarter of the smallest side by default.

@@ -53,9 +53,10 @@ def tiny_model(monkeypatch):
 
 def make_tiny_models(setattr):
     """Replaces the functions of `gequi_jax.models` by ones that know the tiny network too."""
+    sizes = {"input_shape": (8, 8, 1), "num_classes": 10, "output": "invariant"}
     info = {
-        "tiny": types.SimpleNamespace(group=groups.cyclic_group(4), input_shape=(8, 8, 1), num_classes=10),
-        "tiny_z2": types.SimpleNamespace(group=groups.trivial_group(), input_shape=(8, 8, 1), num_classes=10),
+        "tiny": types.SimpleNamespace(group=groups.cyclic_group(4), **sizes),
+        "tiny_z2": types.SimpleNamespace(group=groups.trivial_group(), **sizes),
     }
     real_list, real_create, real_info = models.list_models, models.create_model, models.model_info
     setattr(models, "list_models", lambda: [*real_list(), *info])

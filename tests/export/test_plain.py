@@ -90,12 +90,30 @@ def test_convolutions_with_every_option(options, name):
         assert relative_error(plain, expected) < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("side", "options"),
+    [
+        (3, {"strides": 2}),
+        (4, {"strides": 2, "padding": 1, "use_bias": False}),
+        (3, {"strides": 2, "padding": 3, "kernel_dilation": 2}),
+    ],
+)
+def test_transposed_convolutions(side, options):
+    group = group_by_name("p4m")
+    plain, expected = plain_and_expected(
+        lambda: nn.GroupConvTranspose(2, 3, side, group=group, **options, rngs=nnx.Rngs(0)), noise(group, poses=True)
+    )
+    assert relative_error(plain, expected) < 1e-6
+
+
 def test_linear_maps_and_volumes():
     group = octahedral_group()
     x = noise(group, poses=True, side=3)
     for build in (
         lambda: nn.GroupLinear(2, 3, group=group, rngs=nnx.Rngs(0)),
         lambda: nn.GroupConv(2, 3, 3, group=group, rngs=nnx.Rngs(0)),
+        lambda: nn.GroupConvTranspose(2, 3, 2, group=group, padding="VALID", rngs=nnx.Rngs(0)),
+        lambda: nn.VectorReadout(2, 1, group=group, rngs=nnx.Rngs(0)),
     ):
         plain, expected = plain_and_expected(build, x)
         assert relative_error(plain, expected) < 1e-6

@@ -23,13 +23,16 @@ def test_every_name_builds_the_shape_and_the_parameters_it_promises(name):
     model = outline(name)
     model.eval()
     images = jax.ShapeDtypeStruct((2, *info.input_shape), "float32")
-    assert jax.eval_shape(lambda model, x: model(x), model, images).shape == (2, info.num_classes)
+    positions = info.input_shape[:-1] if info.output == "grid" else ()
+    logits = jax.eval_shape(lambda model, x: model(x), model, images)
+    assert logits.shape == (2, *positions, info.num_classes)
     if info.reported_params:
         # The papers print two decimals, and one number for networks that differ in their pose tables.
         assert parameter_count(model) == pytest.approx(info.reported_params, rel=0.01)
 
 
 def test_any_group_can_stand_in_a_name():
+    assert models.model_info("volume_unet_p4m_depth_mirror").group == group_by_name("p4m_depth_mirror", dim=3)
     assert models.model_info("rotmnist_r8m_sa").group == group_by_name("r8m")
     assert models.model_info("rotmnist_p4m_sa").group == models.model_info("rotmnist_r4m_sa").group
 

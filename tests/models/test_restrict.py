@@ -15,7 +15,7 @@ from gequi_jax.groups import FiniteGroup, group_by_name, octahedral_group
 from gequi_jax.testing import assert_invariant, audit
 from tests import families, shrunk
 from tests.models.test_registry import parameter_count
-from tests.networks import random_weights
+from tests.networks import random_weights, train
 
 # A network of each architecture and kind of attention on p4m, or another group with subgroups.
 NETWORKS = (
@@ -27,6 +27,7 @@ NETWORKS = (
     "cifar10_p4m_resnet44",
     "cifar10_alpha_f_p4m_resnet44",
     "pcam_p4m_densenet",
+    "unet_p4m",
 )
 QUICK = ("digits_alpha_f_p4m_cnn", "cifar10_p4m_resnet44")
 
@@ -83,20 +84,8 @@ def test_a_restricted_network_keeps_the_symmetry_of_the_subgroup_alone(name):
 def test_twenty_steps_lower_the_loss():
     name = "rotmnist_p4m_cnn"
     model = models.restrict(trained(name), group_by_name("z2m"))
-    model.train()
     x, labels = shrunk.images(name, batch=8), jnp.arange(8)
-    optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
-
-    @nnx.jit
-    def step(model, optimizer):
-        def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
-
-        value, gradients = nnx.value_and_grad(loss)(model)
-        optimizer.update(model, gradients)
-        return value
-
-    losses = [float(step(model, optimizer)) for _ in range(20)]
+    losses = train(model, optax.sgd(0.1), x, labels, steps=20)
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
@@ -114,6 +103,7 @@ def layers(group: FiniteGroup):
     """Layers of feature maps, by name."""
     return {
         "group_conv": lambda: nn.GroupConv(2, 3, 3, group=group, rngs=nnx.Rngs(0)),
+        "group_conv_transpose": lambda: nn.GroupConvTranspose(2, 3, 3, group=group, strides=2, rngs=nnx.Rngs(0)),
         "group_linear": lambda: nn.GroupLinear(2, 3, group=group, rngs=nnx.Rngs(0)),
         "batch_norm": lambda: nn.BatchNorm(2, group=group, rngs=nnx.Rngs(0)),
         "layer_norm": lambda: nn.LayerNorm(2, group=group, rngs=nnx.Rngs(0)),
@@ -143,6 +133,22 @@ def test_a_restricted_layer_commutes_with_the_restriction_of_its_input(kind, gro
     assert relative_error(restricted(restrict_poses(x, **groups)), expected) < 1e-5
     # A negative control: the layer with the cosets of another order.
     assert relative_error(restricted(restrict_poses(x, **groups)[..., ::-1]), expected) > 1e-3
+
+
+@pytest.mark.parametrize(("group", "subgroup"), PAIRS, ids=lambda group: group.name)
+@pytest.mark.parametrize("rank", [1, 2])
+def test_restricted_layers_of_fields(rank, group, subgroup):
+    """A readout reads the restricted feature map as before, and a lifting gives it."""
+    generator, groups = np.random.default_rng(1), {"group": group, "subgroup": subgroup}
+    lifting, readout = ((nn.VectorLifting, nn.VectorReadout), (nn.TensorLifting, nn.TensorReadout))[rank - 1]
+    layer = Alone(random_weights(lambda: readout(2, 3, group=group, rngs=nnx.Rngs(0))), group)
+    x = jnp.asarray(generator.normal(size=(2, *(3,) * group.dim, group.order, 2)), jnp.float32)
+    narrow = models.restrict(layer, subgroup)
+    assert relative_error(narrow(restrict_poses(x, **groups)), layer(x)) < 1e-5
+    assert relative_error(narrow(restrict_poses(x, **groups)[..., ::-1]), layer(x)) > 1e-3
+    field = jnp.asarray(generator.normal(size=(2, *(3,) * group.dim, 2, *(group.dim,) * rank)), jnp.float32)
+    lift = Alone(lifting(group=group), group)
+    assert relative_error(models.restrict(lift, subgroup)(field), restrict_poses(lift(field), **groups)) < 1e-6
 
 
 def test_a_lifting_conv_in_three_dimensions():

@@ -46,8 +46,7 @@ def build(row: Row, group, dtype):
 def inputs(row: Row, group, size, dtype):
     # Volumes are kept small: the loops over elements, not the size, find errors.
     shape = (min(size, 5) if group.dim == 3 and row.sizes == (5, 6) else size,) * group.dim
-    poses = (group.order,) if row.input == "feature_map" else ()
-    return jnp.asarray(np.random.default_rng(1).normal(size=(2, *shape, *poses, 3)), dtype)
+    return jnp.asarray(np.random.default_rng(1).normal(size=(2, *row.input_shape(group, shape))), dtype)
 
 
 @pytest.mark.parametrize(("row", "group"), CASES)
@@ -82,8 +81,8 @@ def test_a_layer_that_weighs_positions_fails(row, group):
     """The negative control: the same layer behind a ramp over the rows is not equivariant, and the test says so."""
     layer = build(row, group, "float32")
     size = row.sizes[0]
-    ramp = 1.0 + np.arange(size, dtype=np.float32).reshape(1, size, *(1,) * (group.dim + (row.input == "feature_map")))
     x = inputs(row, group, size, "float32")
+    ramp = 1.0 + np.arange(x.shape[1], dtype=np.float32).reshape(1, -1, *(1,) * (x.ndim - 2))
     errors = equivariance_errors(
         lambda x: layer(x * ramp),
         x,

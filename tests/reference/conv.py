@@ -1,5 +1,7 @@
 """Lifting and group convolution, one multiplication at a time."""
 
+import itertools
+
 import numpy as np
 
 from tests.reference.actions import find, positions
@@ -27,6 +29,23 @@ def group_conv(group, x, kernel):
         for m in range(group.order):
             pose = find(group, np.linalg.solve(group.matrices[h], group.matrices[m]))
             out[i][h] += x[j][m] @ kernel[tap][pose]
+    return out
+
+
+def group_conv_transpose(group, x, kernel, out_shape, *, strides, padding):
+    """y(y, m) = sum_c sum_h sum_x f_c(x, h) psi_c(h^-1 (y - x), h^-1 m), with input i at `strides * i - padding` from the
+    first output, plus half of the window; `kernel` is `[*window, group, in, out]`."""
+    window = kernel.shape[: group.dim]
+    out = np.zeros((*out_shape, group.order, kernel.shape[-1]))
+    for i, _ in positions(x.shape[: group.dim]):
+        at = strides * np.asarray(i) - padding + (np.asarray(window) - 1) / 2
+        for (j, _), h in itertools.product(positions(out_shape), range(group.order)):
+            tap = kernel_index(np.linalg.solve(group.matrices[h], j - at), window)
+            if tap is None:
+                continue
+            for m in range(group.order):
+                pose = find(group, np.linalg.solve(group.matrices[h], group.matrices[m]))
+                out[j][m] += x[i][h] @ kernel[tap][pose]
     return out
 
 

@@ -42,7 +42,7 @@ def assert_passes(model: nnx.Module, name: str, how: str, **options):
     assert report.passed, str(report)
     assert len(report.rows) > 10
     assert all(np.isfinite(row.error) for row in report.rows)
-    assert {row.path: row.kind for row in report.rows}["(model)"] == "invariant"
+    assert {row.path: row.kind for row in report.rows}["(model)"] == info.output
 
 
 @pytest.mark.full_size
@@ -90,7 +90,13 @@ def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.full_size) for name in NAMES]
+    "name",
+    [
+        pytest.param(name, marks=() if name == QUICK else pytest.mark.full_size)
+        for name in NAMES
+        # The training program reads classes of images; tests/models/test_unet.py trains U-Nets.
+        if models.model_info(name).output == "invariant"
+    ],
 )
 def test_networks_pass_the_audit_after_twenty_training_steps(name):
     model, losses = trained(name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from experiments.benchmark.cases._case import Case as Case
 from experiments.benchmark.cases._case import sweep as sweep
 from experiments.benchmark.cases._convolution import attentive_convolution, group_convolution
+from experiments.benchmark.cases._segmentation import segmentation_step
 from experiments.benchmark.cases._self_attention import (
     global_self_attention,
     group_self_attention,
@@ -29,5 +30,6 @@ def sections(quick: bool, torch_python: pathlib.Path | None = None) -> dict[str,
         "group convolution": group_convolution,
         "attentive convolution": attentive_convolution,
         "training step": functools.partial(training_step, torch_python=torch_python),
+        "segmentation step": segmentation_step,
     }
     return {section: functools.partial(make, section, quick) for section, make in makers.items()}

@@ -21,6 +21,9 @@ NAMES = list(rows.names())
 def test_row_is_valid_and_states_its_source(name):
     row, config = rows.find(name), load_config(name)
     validate(config)
+    if name.startswith("adrenalmnist3d:"):
+        assert "selects" in row.note
+        return
     assert name.replace(":", "_").startswith(config.model)
     if not name.startswith("digits:"):
         assert "Tab. " in row.title
@@ -56,7 +59,7 @@ def test_a_data_set_alone_is_its_first_row(alias, name):
 
 def test_every_model_of_a_table_row_has_a_row():
     former = {name.replace(":", "_") for name in NAMES}
-    assert {name for name in models.list_models() if not name.startswith("digits_")} <= former
+    assert {name for name in models.list_models() if models.model_info(name).table} <= former
 
 
 def test_the_default_row_changes_no_field():

@@ -32,8 +32,8 @@ def code_cells(text: str) -> list[str]:
     return [re.sub(r"\A(:[^\n]*\n)+", "", cell) for cell in cells]
 
 
-def test_there_are_seven_tutorials():
-    assert len(TUTORIALS) == 7
+def test_there_are_eight_tutorials():
+    assert len(TUTORIALS) == 8
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ from experiments.config import Config
 from experiments.errors import UserError
 from gequi_jax import groups, models
 
+KINDS = {2: "images, such as digits_r4_sa", 3: "volumes, such as volume_octahedral_cnn or volume_p4m_cnn"}
+
 
 def build_model(config: Config, rngs: nnx.Rngs, *, dtype: jax.typing.DTypeLike | None = None) -> nnx.Module:
     """Builds the network of a configuration.
@@ -95,7 +97,7 @@ def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]
         if len(shape) - 1 != group.dim:
             return (
                 f"expected data of {group.dim} axes and channels for {config.model}, whose group {group.name} acts on "
-                f"{group.dim} axes; got {len(shape) - 1} axes"
+                f"{group.dim} axes; got {len(shape) - 1} axes; choose a network for {KINDS[len(shape) - 1]}"
             )
         given = overrides.get("input_shape")
         if given is not None and tuple(given) != tuple(shape):

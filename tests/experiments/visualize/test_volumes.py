@@ -41,6 +41,7 @@ def test_maps_are_sliced_through_the_query():
     transforms = Transforms(CUBE, (0,), random.uniform(size=(1, 4, 4, 4, 1)))
     layer = LayerMaps("layer", random.uniform(size=(1, 4, 4, 4, 24)), "probability", np.array([[3, 0, 1]]))
     pictures, (flat,), queries = planar(transforms, [layer], np.array([[1, 1, 1]]))
-    assert queries is None and flat.queries is None
+    assert queries is None
+    assert flat.queries is None
     np.testing.assert_array_equal(pictures.images[0, :4, :4], transforms.images[0, 1])
     np.testing.assert_allclose(flat.maps[0, :4, :4, 0], layer.maps[0, 3].mean(axis=-1))

@@ -1,4 +1,4 @@
-"""The networks of the two papers, by name, at the papers' sizes.
+"""The networks of the two papers, by name, at the papers' sizes, and networks for volumes.
 
 Example:
   >>> from flax import nnx

@@ -22,7 +22,7 @@ _GROUPS = {
 
 
 def names_of_models() -> list[str]:
-    """The names of all networks in the papers' tables, of their baselines, and of the small ones for a first try."""
+    """The names of all networks in the papers' tables, of their baselines, of the small ones for a first try, and for volumes."""
     return sorted(name for family in FAMILIES for name in family.names())
 
 

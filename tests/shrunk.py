@@ -22,7 +22,7 @@ REPRESENTATIVES = (
 def overrides(name: str) -> dict:
     """The arguments that make a network small; its layers and their order stay as published."""
     channels = models.model_info(name).input_shape[-1]
-    if name.startswith("volume_"):
+    if name.startswith("volume_") and "unet" not in name:
         return _volume(name, channels)
     if name.endswith("_sa"):
         return _gsa_net(name, channels)

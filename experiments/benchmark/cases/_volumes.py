@@ -31,7 +31,8 @@ def convolution_of_volumes(section: str, quick: bool) -> Iterator[Case]:
 
 def training_step_on_volumes(section: str, quick: bool) -> Iterator[Case]:
     """Forward, backward and optimiser step on volumes of 28x28x28."""
-    names = [name for name in models.list_models() if name.startswith("volume_") and "_alpha_f_z2" not in name]
+    names = [name for name in models.list_models() if name.startswith("volume_")]
+    names = [name for name in names if "unet" not in name and "_alpha_f_z2" not in name]
     for name in ["volume_p4m_cnn"] if quick else names:
         batch_size = 2 if quick else BATCH_SIZE
         setting = dict(model=name, n=models.model_info(name).group.order, batch=batch_size)

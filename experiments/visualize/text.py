@@ -22,10 +22,10 @@ def element_name(group: groups.FiniteGroup, element: int) -> str:
 
 
 def _axes_read(matrix: np.ndarray) -> str:
-    """As in "(column, -row, depth)"; the angle where an element of space does not permute the axes."""
+    """As in "(c, -r, d)" of depth, rows and columns; the angle where an element of space does not permute the axes."""
     if not np.isin(matrix, (-1, 0, 1)).all():
         cosine = (np.sign(np.linalg.det(matrix)) * np.trace(matrix) - 1) / 2
         return f"{round(np.degrees(np.arccos(np.clip(cosine, -1, 1))))}°"
-    names = ("depth", "row", "column")
+    names = "drc"
     read = [f"{'-' if row.min() < 0 else ''}{names[int(np.abs(row).argmax())]}" for row in matrix]
     return f"({', '.join(read)})"

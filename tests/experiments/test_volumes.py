@@ -69,7 +69,7 @@ def test_attention_of_an_attentive_network(attentive, capsys):
     folder, _ = attentive
     visualize.main(["attention", "--workdir", str(folder), "--out", str(folder / "pictures")])
     caption = capsys.readouterr().out
-    assert "slices along the depth, the columns and the rows, and the maximum along the depth" in caption
+    assert "slices along the depth (d), the columns (c) and the rows (r), and the maximum along the depth" in caption
     measured = json.loads((folder / "pictures" / "attention.json").read_text())
     assert len(measured["elements"]) == 6
     assert measured["layers"]

@@ -43,7 +43,10 @@ def attention(run: Run, transforms: Transforms, image: str, measured: Attention)
 
 def _of_volumes(network: str, subject: str, measured: Attention) -> str:
     """All but the error. The views are the same for every volume and map."""
-    views = "slices along the depth, the columns and the rows, and the maximum along the depth"
+    views = (
+        "slices along the depth (d), the columns (c) and the rows (r), and the maximum along the depth; a label names the axes "
+        "of the volume that the axes of the transform read"
+    )
     if measured.query is None:
         return (
             f"Attention maps of {network} for {subject}; {views}. Colour: the factor 1 − α by which attention multiplies, mean "

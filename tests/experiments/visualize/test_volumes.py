@@ -12,7 +12,7 @@ CUBE = groups.octahedral_group()
 
 
 def test_elements_are_named_by_the_axes_that_they_read():
-    assert element_name(CUBE, CUBE.identity) == "(depth, row, column)"
+    assert element_name(CUBE, CUBE.identity) == "(d, r, c)"
     assert len({element_name(CUBE, element) for element in range(24)}) == 24
     fifth = next(
         e for e, m in enumerate(groups.icosahedral_group().matrices) if np.isclose(np.trace(m), 1.618, atol=1e-3)

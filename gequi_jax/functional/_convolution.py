@@ -17,7 +17,7 @@ from jax.sharding import AxisType
 from gequi_jax._typing import Array, Float
 from gequi_jax.functional._blocked_convolution import convolve_in_blocks, is_faster_in_blocks
 from gequi_jax.functional._filter_gradient import blocked_filter_gradient, fits_in_blocks
-from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._platform import by_platform, is_platform_assumed
 from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional._space_to_depth import is_strided_stem, space_to_depth
 
@@ -56,6 +56,9 @@ def convolve(
         return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)
     if is_strided_stem(x.shape, filters.shape[:-2], sampling):
         x, filters, sampling = space_to_depth(x, filters, sampling)
+    if is_platform_assumed():
+        # Converters to other formats know the primitives of JAX alone.
+        return _convolve_by_platform(x, filters, sampling=sampling, precision=precision)
     return _convolve_p.bind(x, filters, sampling=sampling, precision=precision)
 
 

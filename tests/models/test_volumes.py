@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gequi_jax import models, nn
+from gequi_jax import export, models, nn
 from gequi_jax.actions import grid_preserving_elements, round_window
 from gequi_jax.groups import group_by_name, icosahedral_group, octahedral_group
 from gequi_jax.testing import assert_invariant, audit, equivariance_errors, resampling_errors
 from tests import shrunk
 from tests.models.test_agc_networks import called, set_mode
 from tests.models.test_registry import parameter_count
+from tests.models.test_restrict import logits, relative_error, trained
 from tests.networks import outline, random_network, random_weights
 
 CUBE = ("octahedral", "full_octahedral")
@@ -127,6 +128,18 @@ def test_groups_within_slices_take_volumes_with_other_slices(group):
     model = nnx.eval_shape(lambda: models.create_model(name, rngs=nnx.Rngs(0), input_shape=(16, 32, 32, 1)))
     volumes = jax.ShapeDtypeStruct((1, 16, 32, 32, 1), "float32")
     assert jax.eval_shape(lambda model, x: model(x), model, volumes).shape == (1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in VOLUMES if "_octahedral" in name])
+def test_restricted_and_plain_networks_compute_the_same_function(name):
+    model, x = trained(name), shrunk.images(name)
+    expected = logits(model, x)
+    assert float(jnp.std(expected)) > 1e-4
+    for subgroup in ("tetrahedral", "p4"):
+        restricted = models.restrict(model, group_by_name(subgroup, dim=3))
+        assert relative_error(logits(restricted, x), expected) < 1e-5
+    assert relative_error(logits(export.to_plain(model), x), expected) < 1e-5
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,7 +41,9 @@ def finished(file, folder, model, **overrides):
     config.batch_size, config.num_epochs, config.equivariance_images = 8, 1, 2
     for name, value in overrides.items():
         override(config, f"model_overrides.{name}", value)
-    return run(config, folder)
+    # Third-party training code is written for JAX's standard promotion rules.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return run(config, folder)
 
 
 @pytest.fixture(scope="module")

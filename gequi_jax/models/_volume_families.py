@@ -14,7 +14,7 @@ from gequi_jax.models._family import Family
 from gequi_jax.models._gsa_net import GSANet
 from gequi_jax.models._resnet import ResNet
 from gequi_jax.models._volume_cnn import VolumeCNN
-from gequi_jax.nn import AttentiveGroupConv, AttentiveLiftingConv, PreNormSelfAttentionBlock
+from gequi_jax.nn import AttentiveGroupConv, PreNormSelfAttentionBlock
 
 _PAPER = "gequi_jax"
 _VOLUME = {"input_shape": (28, 28, 28, 1), "num_classes": 2}
@@ -29,10 +29,6 @@ def channels_of_a_pose(group: FiniteGroup, channels: int) -> int:
 
 def _widths(*channels: int) -> Callable[[FiniteGroup], tuple[int, ...]]:
     return lambda group: tuple(channels_of_a_pose(group, total) for total in channels)
-
-
-def _attention(layer: Any, **options: Any) -> Any:
-    return partial(layer, attention="input", attention_kernel_size=3, **options)
 
 
 def _family(template: str, network: Any, reported: tuple[str, ...], **arguments: Any) -> Family:
@@ -59,8 +55,8 @@ FAMILIES = (
         "volume_alpha_f_{group}_cnn",
         VolumeCNN,
         ("z2", "octahedral"),
-        lifting=_attention(AttentiveLiftingConv, reduction_ratio=1),
-        conv=_attention(AttentiveGroupConv),
+        # The volume itself is not attended to: its maps would be eight times as large as any other.
+        conv=partial(AttentiveGroupConv, attention="input", attention_kernel_size=3),
         **_CNN,
     ),
     _family(

@@ -109,8 +109,7 @@ def check_downsampling(downsampling: str) -> None:
 def _element_that_moves(sides: Sequence[int], group: FiniteGroup) -> int | None:
     """The first element that exchanges or mixes axes of different sides."""
     for element, matrix in enumerate(group.matrices):
-        targets, sources = np.nonzero(np.abs(matrix) > 1e-6)
-        if any(sides[target] != sides[source] for target, source in zip(targets, sources, strict=True)):
+        if any(sides[target] != sides[source] for target, source in np.argwhere(np.abs(matrix) > 1e-6).tolist()):
             return element
     return None
 

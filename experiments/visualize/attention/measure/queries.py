@@ -48,7 +48,7 @@ def transformed_query(position: tuple[int, ...], side: int, matrices: np.ndarray
     return Query(position, side, np.broadcast_to(np.eye(len(position)), matrices.shape), matrices)
 
 
-def rotating_query(position: tuple[int, int], side: int, num_frames: int) -> Query:
+def rotating_query(position: tuple[int, ...], side: int, num_frames: int) -> Query:
     """A query that follows an image through a full rotation in equal steps, a multiple of 4 of them.
 
     The nearest position is taken within the first quarter; the others are its exact quarter turns.

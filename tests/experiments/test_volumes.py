@@ -85,7 +85,7 @@ def test_attention_of_one_query(file, tmp_path, capsys):
     finished(
         file,
         tmp_path / "run",
-        "volume_octahedral_sa",
+        "volume_p4m_sa",
         features="6",
         num_heads="1",
         qkv_features="6",

@@ -32,8 +32,8 @@ class VolumeCNN(nnx.Module):
       group: the group H, of any dimension.
       input_shape: `(*spatial, channels)` of the volumes, with sides divisible by 2 to the number of stages.
       num_classes: the number of logits.
-      features: channels of every pose in each stage.
       layers_per_stage: group convolutions in each stage.
+      features: channels of every pose in each stage.
       hidden_features: channels of every pose in the hidden layer; twice those of the last stage by default.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, strides=,
         padding=, use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
@@ -55,8 +55,8 @@ class VolumeCNN(nnx.Module):
         group: FiniteGroup,
         input_shape: Sequence[int],
         num_classes: int,
-        features: Sequence[int],
         layers_per_stage: Sequence[int],
+        features: Sequence[int],
         hidden_features: int | None = None,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,

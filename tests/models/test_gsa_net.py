@@ -231,6 +231,7 @@ def test_the_published_pooling_of_an_odd_map_is_not_equivariant():
     assert logits_error(small_net(allow_inequivariant=True, **options), x) > 1e-3
 
 
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_readouts(monkeypatch):
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 2))
     read_out = models.GSANet._read_out
@@ -306,19 +307,19 @@ def full_size_error(name, dtype):
     return error
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_networks_are_exact_with_weights_scaled_three_times(name):
     assert full_size_error(name, jnp.float32) < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_networks_are_exact_in_64_bits(name, x64):
     assert full_size_error(name, jnp.float64) < 1e-12
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_the_published_pcam_network_pools_away_its_symmetry():
     x = jax.random.normal(jax.random.key(1), (2, 96, 96, 3))
     errors = {}

@@ -6,8 +6,10 @@ from gequi_jax.groups import (
     FiniteGroup,
     cyclic_group,
     dihedral_group,
+    full_octahedral_group,
     icosahedral_group,
     mirror_group,
+    octahedral_group,
     trivial_group,
 )
 
@@ -50,6 +52,7 @@ PLANAR = [
     SHUFFLED_SQUARE,
 ]
 OTHER_DIMENSIONS = [HALF_TURN_1D, QUARTER_TURNS_3D]
+CUBE = [octahedral_group(), full_octahedral_group()]
 
 
 def name(group: FiniteGroup) -> str:

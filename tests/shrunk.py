@@ -34,6 +34,8 @@ def overrides(name: str) -> dict:
         # Odd sides; tests/models/test_unet.py has the others.
         sides = (3, 3, 3) if name.startswith("volume_") else (5, 5)
         return {"features": 2, "depth": 1, "input_shape": (*sides, channels)}
+    if name.startswith("volume_") and "unet" not in name:
+        return _volume(name, channels)
     if name.endswith("_sa"):
         return _gsa_net(name, channels)
     if name.endswith("_densenet"):
@@ -60,6 +62,17 @@ def _gsa_net(name: str, channels: int) -> dict:
         "pcam": (16, (0,) * 4, (6, 7, 7, 8)),
     }[name.split("_")[0]]
     return {**sizes, "input_shape": (side, side, channels), "crops": crops, "block_features": widths}
+
+
+def _volume(name: str, channels: int) -> dict:
+    if name.endswith("_cnn"):
+        size = {"features": (2, 2), "layers_per_stage": (1, 2), "dropout_rate": 0.1}
+        return {**size, "input_shape": (8, 8, 8, channels)}
+    if name.endswith("_resnet"):
+        return {"features": (2, 2), "blocks_per_stage": 2, "input_shape": (4, 4, 4, channels)}
+    rates = ("attention_dropout_rate", "value_dropout_rate", "input_dropout_rate", "pool_dropout_rate")
+    sizes = {"features": 6, "num_heads": 1, "qkv_features": 6, "input_shape": (12, 12, 12, channels)}
+    return {**sizes, **dict.fromkeys(rates, 0.1)}
 
 
 def network(name: str, **options) -> nnx.Module:

@@ -77,6 +77,9 @@ _DATA = {
             "random_noise",
         ),
     ),
+    "augmentation_group": Field(
+        "", "Name of the group that random_symmetry draws from, such as octahedral (empty: that of the network)."
+    ),
     "sampling": Field(
         "uniform",
         "balanced gives each class the same share of every batch.",

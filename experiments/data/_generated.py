@@ -11,7 +11,7 @@ def load_generated(
     """One random pattern for each class, plus noise. A network can learn it; an accuracy on it says nothing about real data.
 
     Args:
-      image_shape: rows, columns, channels.
+      image_shape: spatial sizes and channels.
       num_classes: number of classes.
       num_validation: number of images held out of training.
       seed: seed of patterns, noise and split.

@@ -26,7 +26,7 @@ class Source(Protocol):
         ...
 
     def fetch(self, indices: np.ndarray) -> Batch:
-        """Returns `image` [n, rows, columns, channels] (uint8, or floats in [0, 1]) and `label` [n] (int32)."""
+        """Returns `image` [n, *sizes, channels] (uint8, or floats in [0, 1]) and `label` [n] (int32)."""
         ...
 
 
@@ -34,7 +34,7 @@ class ArraySource:
     """Images and labels held in memory.
 
     Args:
-      images: `[n, rows, columns, channels]`, uint8 or float32 in [0, 1].
+      images: `[n, *spatial, channels]`, uint8 or float32 in [0, 1].
       labels: `[n]` integers.
       name: name in messages.
 
@@ -43,9 +43,9 @@ class ArraySource:
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, *, name: str = "data"):
-        if images.ndim != 4 or labels.shape != images.shape[:1]:
+        if images.ndim not in (4, 5) or labels.shape != images.shape[:1]:
             raise UserError(
-                f"{name}: expected images [n, rows, columns, channels] and labels [n]; "
+                f"{name}: expected images [n, *sizes, channels] of two or three sizes and labels [n]; "
                 f"got images {list(images.shape)} and labels {list(labels.shape)}"
             )
         if len(images) == 0:

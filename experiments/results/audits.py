@@ -16,7 +16,7 @@ def audit(model: nnx.Module, *, group: groups.FiniteGroup, image_shape: tuple[in
     Args:
       model: the network, which is not changed.
       group: its symmetry.
-      image_shape: rows, columns, channels.
+      image_shape: spatial sizes and channels.
     """
     noise = np.random.default_rng(0).normal(size=(2, *image_shape))
     return testing.audit(model, jnp.asarray(noise, jnp.float32), group=group)

@@ -28,7 +28,7 @@ def logit_changes(
 
     Args:
       logits: from images to logits `[..., n, classes]`.
-      images: `[n, rows, columns, channels]`.
+      images: `[n, *sizes, channels]`.
       group: the symmetry.
 
     Returns:

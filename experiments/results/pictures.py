@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.results import logs, metrics, plots
 from experiments.results.equivariance import transformed
+from experiments.results.mosaic import mosaic
 from gequi_jax import actions, groups
 
 # From images in [0, 1] to feature maps on the group, or None.
@@ -14,7 +15,7 @@ FeatureMaps = Callable[[np.ndarray], np.ndarray | None]
 
 
 def draw_results(workdir: pathlib.Path, images: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
-    """Draws the learning curve, the first predictions and the confusion matrix.
+    """Draws the learning curve, the first predictions and the confusion matrix; volumes as three slices and a projection.
 
     Args:
       workdir: the directory of the run, with its metrics.jsonl.
@@ -25,7 +26,7 @@ def draw_results(workdir: pathlib.Path, images: np.ndarray, logits: np.ndarray, 
     plots.learning_curve(logs.read_metrics(workdir), workdir / "learning_curve.png")
     first_seed = logits if logits.ndim == 2 else logits[0]
     if labels.ndim == 1:
-        plots.predictions(images, first_seed, labels, workdir / "predictions.png")
+        plots.predictions(mosaic(images), first_seed, labels, workdir / "predictions.png")
         plots.confusion(metrics.confusion_matrix(logits, labels), workdir / "confusion.png")
 
 
@@ -36,14 +37,21 @@ def draw_feature_maps(
 
     Args:
       workdir: the directory of the run.
-      image: `[rows, columns, channels]`, in [0, 1].
+      image: `[*sizes, channels]`, in [0, 1].
       feature_maps: the lifting layer of the network.
       group: the group of the network.
     """
     elements = actions.grid_preserving_elements(group)
-    if image.shape[0] != image.shape[1] or len(elements) < 2:
+    if image.shape[-3] != image.shape[-2] or len(elements) < 2:
         return
     moved = transformed(group, elements[1])(image[None])
     maps = feature_maps(np.concatenate([image[None], moved]))
     if maps is not None:
-        plots.feature_maps(image, moved[0], maps[0], maps[1], workdir / "feature_maps.png")
+        shown, views = mosaic(np.stack([image, moved[0]])), mosaic(_of_widest_channel(maps))
+        plots.feature_maps(shown[0], shown[1], views[0], views[1], workdir / "feature_maps.png")
+
+
+def _of_widest_channel(maps: np.ndarray) -> np.ndarray:
+    """The first poses of the channel with the largest variance: `[n, *sizes, group, channels]` to `[n, *sizes, poses]`."""
+    channel = int(maps[0].std(axis=tuple(range(maps.ndim - 2))).argmax())
+    return maps[..., : plots.MOST_POSES, channel]

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+MOST_POSES = 16  # side by side
+
 
 def learning_curve(records: list[dict[str, Any]], path: pathlib.Path) -> None:
     """Loss and accuracy of every epoch, on the training and the validation split.
@@ -66,13 +68,12 @@ def feature_maps(
     Args:
       image: `[rows, columns, channels]`.
       moved: the transformed image.
-      maps: `[rows, columns, group, channels]`; the channel with the largest variance is shown, one panel for each pose.
+      maps: `[rows, columns, poses]`, one panel for each pose.
       maps_moved: those of the transformed image.
       path: the file.
     """
-    channel = int(maps.std(axis=(0, 1, 2)).argmax())
     order = maps.shape[2]
-    shown = np.concatenate([maps[..., channel].ravel(), maps_moved[..., channel].ravel()])
+    shown = np.concatenate([maps.ravel(), maps_moved.ravel()])
     figure = Figure(figsize=(1.5 * (order + 1), 3.6), layout="constrained")
     grid = figure.subplots(2, order + 1, squeeze=False)
     rows = (("image", image, maps), ("transformed", moved, maps_moved))
@@ -82,7 +83,7 @@ def feature_maps(
         grid[row, 0].axis("off")
         for pose in range(order):
             axes = grid[row, pose + 1]
-            axes.imshow(values[:, :, pose, channel], cmap="viridis", vmin=shown.min(), vmax=shown.max())
+            axes.imshow(values[:, :, pose], cmap="viridis", vmin=shown.min(), vmax=shown.max())
             axes.set_title(f"pose {pose}", fontsize=9)
             axes.axis("off")
     _save(figure, path)

@@ -27,8 +27,7 @@ def show(result: dict[str, Any], workdir: pathlib.Path) -> None:
 def summary_lines(result: dict[str, Any], workdir: pathlib.Path) -> Iterator[tuple[str, str]]:
     """The names and the values of the lines."""
     yield "test accuracy", _accuracy(result)
-    if result["quarter_turn_accuracy"]:
-        yield from _symmetry(result)
+    yield from _symmetry(result)
     yield from _metrics(result.get("test_metrics", {}))
     yield "calibration error", _percent(result["calibration_error"])
     yield "parameters", f"{result['parameters']:,}"
@@ -51,10 +50,14 @@ def _accuracy(result: dict[str, Any]) -> str:
 
 
 def _symmetry(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not result["quarter_turn_accuracy"]:
+        return
     rotated = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result["quarter_turn_accuracy"])
-    yield "at 0, 90, 180, 270 degrees", f"{rotated} %"
     changes = result["equivariance"]
-    where = f"under {len(changes['elements'])} elements of {changes['group']}"
+    is_volume = changes.get("dim") == 3
+    yield f"at 0, 90, 180, 270 degrees{' in the slices' if is_volume else ''}", f"{rotated} %"
+    elements = "permutations and flips of the axes," if is_volume else "elements of"
+    where = f"under {len(changes['elements'])} {elements} {changes['group']}"
     size = f"{changes['absolute']:.2e}, relative {max(changes['relative']):.2e}"
     yield "largest change of any logit", f"{size}, {where}"
 

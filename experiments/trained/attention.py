@@ -26,7 +26,7 @@ class LayerCapture:
     Attributes:
       name: of the layer, as pictures call it.
       layer: the layer.
-      values: `[images, rows, columns, ...]`.
+      values: `[images, *sizes, ...]`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Capture:
 
     Attributes:
       logits: `[images, classes]`.
-      lifted: the output of the lifting layer, `[images, rows, columns, group, channels]`, if there is one.
+      lifted: the output of the lifting layer, `[images, *sizes, group, channels]`, if there is one.
       layers: the layers with attention.
     """
 
@@ -54,12 +54,12 @@ def capture_gates(model: nnx.Module, images: np.ndarray, normalize: Normalize) -
 
     Args:
       model: in evaluation mode.
-      images: `[n, rows, columns, channels]` in [0, 1].
+      images: `[n, *sizes, channels]` in [0, 1].
       normalize: maps images in [0, 1] to the input of the network.
 
     Returns:
       For each layer the mean over channels of the factor in [0, 1] by which attention multiplies: 1 - alpha, or alpha in
-      a layer without the residual form; `[n, rows, columns, poses]`, with one pose on the plane.
+      a layer without the residual form; `[n, *sizes, poses]`, with one pose for an image.
     """
     modules = {path: module for path, module in nnx.iter_modules(model) if isinstance(module, ATTENTIVE_CONVOLUTIONS)}
 
@@ -74,7 +74,7 @@ def capture_inputs(model: nnx.Module, images: np.ndarray, normalize: Normalize) 
 
     Args:
       model: in evaluation mode; it is not changed.
-      images: `[n, rows, columns, channels]` in [0, 1].
+      images: `[n, *sizes, channels]` in [0, 1].
       normalize: maps images in [0, 1] to the input of the network.
 
     Returns:
@@ -131,7 +131,7 @@ def _gate(module: Any, maps: Sequence[Array]) -> Array:
     alpha = math.prod(maps[1:], start=maps[0])
     gate = 1 - alpha if module.residual else alpha
     to_responses = getattr(module.attention, "attends_to", "responses") == "responses"
-    # Maps of responses are [n, rows, columns, out_pose, in_pose, in_channel, out_channel], of an input [..., pose, channel].
+    # Maps of responses are [n, *sizes, out_pose, in_pose, in_channel, out_channel], of an input [..., pose, channel].
     return gate.mean(axis=(-3, -2, -1) if to_responses else -1)
 
 

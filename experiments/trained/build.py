@@ -11,6 +11,8 @@ from experiments.config import Config
 from experiments.errors import UserError
 from gequi_jax import groups, models
 
+KINDS = {2: "images, such as digits_r4_sa", 3: "volumes, such as volume_octahedral_cnn or volume_p4m_cnn"}
+
 
 def build_model(config: Config, rngs: nnx.Rngs, *, dtype: jax.typing.DTypeLike | None = None) -> nnx.Module:
     """Builds the network of a configuration.
@@ -26,7 +28,7 @@ def build_model(config: Config, rngs: nnx.Rngs, *, dtype: jax.typing.DTypeLike |
     try:
         overrides = config.model_overrides.to_dict()
         if isinstance(overrides.get("group"), str):
-            overrides["group"] = groups.group_by_name(overrides["group"])
+            overrides["group"] = model_group(config)
         return models.create_model(config.model, rngs=rngs, dtype=dtype, **overrides)
     except Exception as error:
         if not config.model_overrides and not isinstance(error, ValueError | TypeError):
@@ -41,12 +43,27 @@ def compute_dtype(config: Config) -> jax.typing.DTypeLike | None:
 
 def model_group(config: Config) -> groups.FiniteGroup:
     """The group of the network of a configuration."""
-    group = config.model_overrides.get("group", models.model_info(config.model).group)
-    return groups.group_by_name(group) if isinstance(group, str) else group
+    info = models.model_info(config.model)
+    group = config.model_overrides.get("group", info.group)
+    return groups.group_by_name(group, dim=len(info.input_shape) - 1) if isinstance(group, str) else group
+
+
+def augmentation_group(config: Config) -> groups.FiniteGroup:
+    """The group that random_symmetry draws from: the configured one, or that of the network.
+
+    Raises:
+      UserError: no group of that name acts on the images of the network.
+    """
+    if not config.augmentation_group:
+        return model_group(config)
+    try:
+        return groups.group_by_name(config.augmentation_group, dim=len(image_shape(config)) - 1)
+    except ValueError as error:
+        raise UserError(f"augmentation_group: {error}") from error
 
 
 def image_shape(config: Config) -> tuple[int, ...]:
-    """Rows, columns and channels of the images that the network reads."""
+    """Spatial sizes and channels of the images that the network reads."""
     return tuple(config.model_overrides.get("input_shape", models.model_info(config.model).input_shape))
 
 
@@ -80,7 +97,7 @@ def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]
         if len(shape) - 1 != group.dim:
             return (
                 f"expected data of {group.dim} axes and channels for {config.model}, whose group {group.name} acts on "
-                f"{group.dim} axes; got {len(shape) - 1} axes"
+                f"{group.dim} axes; got {len(shape) - 1} axes; choose a network for {KINDS[len(shape) - 1]}"
             )
         given = overrides.get("input_shape")
         if given is not None and tuple(given) != tuple(shape):

@@ -59,15 +59,15 @@ def evaluate_run(
         **statistics,
     }
     sizes = dataset.image_shape[:-1]
-    if len(sizes) == 2 and len(set(sizes)) == 1:
+    if sizes[-2] == sizes[-1]:
         result["quarter_turn_accuracy"] = _quarter_turn_accuracy(
-            predictor, test, logits, labels, dataset.label_names.task
+            predictor, test, logits, labels, dataset.label_names.task, len(sizes)
         )
         sample = test.fetch(np.arange(min(config.equivariance_images, len(test))))["image"]
         group = model_group(config)
         changes = equivariance.logit_changes(predictor.logits, sample, group=group)
-        result["equivariance"] = {"group": group.name, **changes}
-    if jax.process_index() == 0 and len(sizes) == 2:
+        result["equivariance"] = {"group": group.name, "dim": group.dim, **changes}
+    if jax.process_index() == 0:
         images = np.asarray(
             data.as_unit_range(jnp.asarray(test.fetch(np.arange(min(_NUM_PICTURED, len(test))))["image"]))
         )
@@ -104,10 +104,10 @@ def test_metrics(logits: np.ndarray, labels: np.ndarray, names: data.LabelNames)
 
 
 def _quarter_turn_accuracy(
-    predictor: Predictor, test: data.Source, logits: np.ndarray, labels: np.ndarray, task: str
+    predictor: Predictor, test: data.Source, logits: np.ndarray, labels: np.ndarray, task: str, dim: int
 ) -> list[float]:
-    """Mean accuracy over seeds at 0, 90, 180 and 270 degrees."""
-    turns = [equivariance.transformed(groups.cyclic_group(4), element) for element in range(1, 4)]
+    """Mean accuracy over seeds at 0, 90, 180 and 270 degrees, of volumes in the plane of the slices."""
+    turns = [equivariance.transformed(groups.group_by_name("p4", dim=dim), element) for element in range(1, 4)]
     rotated = [predictor.predict(test, turn)[0] for turn in turns]
     return [float(np.mean(metrics.summarize(values, labels, task)["accuracy"])) for values in [logits, *rotated]]
 

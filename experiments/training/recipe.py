@@ -7,7 +7,7 @@ import optax
 from jaxtyping import Array
 
 from experiments.config import Config
-from experiments.trained.build import model_group
+from experiments.trained.build import augmentation_group
 from experiments.training import optimizers
 from experiments.training.objective import Objective
 from gequi_jax import groups
@@ -23,7 +23,7 @@ class Recipe:
       plateau: scale of the learning rate, from the validation loss of each epoch; None if the schedule has none.
       normalize: from images in [0, 1] to the input of the network.
       augmentation: names of the augmentations.
-      group: group of the network, which random_symmetry draws from.
+      group: that random_symmetry draws from.
       objective: loss of the task.
       ema_decay: decay of the moving average of the weights (0: off).
     """
@@ -62,7 +62,7 @@ def create_recipe(
         plateau=optimizers.create_plateau(config),
         normalize=normalize,
         augmentation=tuple(config.augmentation),
-        group=model_group(config),
+        group=augmentation_group(config),
         objective=objective or Objective(label_smoothing=config.label_smoothing),
         ema_decay=config.ema_decay,
     )

@@ -12,14 +12,15 @@ def transform_maps(element: int, maps: np.ndarray, group: groups.FiniteGroup, *,
 
     Args:
       element: the index of g.
-      maps: `[n, rows, columns, *poses, ...]`.
+      maps: `[n, *sizes, *poses, ...]`.
       group: the group.
       pose_axes: the number of axes that are indexed by group elements.
     """
     source = group.cayley_table[group.inverses[element]]
-    for axis in range(3, 3 + pose_axes):
+    first = 1 + group.dim
+    for axis in range(first, first + pose_axes):
         maps = maps.take(source, axis=axis)
-    flat = maps.reshape(*maps.shape[:3], -1)
+    flat = maps.reshape(*maps.shape[:first], -1)
     return np.asarray(actions.act_on_grid(element, flat, group=group)).reshape(maps.shape)
 
 
@@ -27,7 +28,7 @@ def differences(maps: np.ndarray, elements: Sequence[int], group: groups.FiniteG
     """Maps of transformed images minus the transformed maps of the image, float64.
 
     Args:
-      maps: `[images, rows, columns, poses]`, with one pose for functions on the plane; the first images are the image
+      maps: `[images, *sizes, poses]`, with one pose for functions of the position alone; the first images are the image
         under each element.
       elements: these elements, the identity first.
       group: the group.

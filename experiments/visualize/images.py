@@ -11,7 +11,7 @@ from experiments.trained.run import Run
 
 
 def image_of_test_split(run: Run, index: int) -> tuple[np.ndarray, str]:
-    """An image of the test split of a run, `[rows, columns, channels]` in [0, 1], and its description.
+    """An image of the test split of a run, `[*sizes, channels]` in [0, 1], and its description.
 
     Raises:
       UserError: data that is not there, or no image of that index.

@@ -70,6 +70,6 @@ def add_query(parser: Any) -> None:
     """The option for the position of a query of self-attention."""
     parser.add_argument(
         "--query",
-        metavar="ROW,COLUMN",
-        help="the position from which self-attention attends (the brightest pixel; of several the most central)",
+        metavar="[DEPTH,]ROW,COLUMN",
+        help="the position from which self-attention attends (the brightest; of several the most central)",
     )

@@ -15,10 +15,11 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import AxisType
 
 from gequi_jax._typing import Array, Float
-from gequi_jax.functional._few_channels import convolve_few_channels, has_few_channels
+from gequi_jax.functional._blocked_convolution import convolve_in_blocks, is_faster_in_blocks
 from gequi_jax.functional._filter_gradient import blocked_filter_gradient, fits_in_blocks
 from gequi_jax.functional._platform import by_platform, is_platform_assumed
 from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._space_to_depth import is_strided_stem, space_to_depth
 
 _AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
@@ -53,6 +54,8 @@ def convolve(
     has_sharding_in_type = any(kind != AxisType.Auto for mesh in meshes for kind in mesh.axis_types)
     if has_sharding_in_type or x.dtype != filters.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
         return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)
+    if is_strided_stem(x.shape, filters.shape[:-2], sampling):
+        x, filters, sampling = space_to_depth(x, filters, sampling)
     if is_platform_assumed():
         # Converters to other formats know the primitives of JAX alone.
         return _convolve_by_platform(x, filters, sampling=sampling, precision=precision)
@@ -75,10 +78,10 @@ def _convolve_by_xla(x: Array, filters: Array, *, sampling: Sampling, precision:
 def _convolve_by_platform(x: Array, filters: Array, *, sampling: Sampling, precision: jax.lax.PrecisionLike) -> Array:
     def plan(in_blocks: bool, x: Array, filters: Array) -> Array:
         if in_blocks:
-            return convolve_few_channels(x, filters, sampling, precision)
+            return convolve_in_blocks(x, filters, sampling, precision)
         return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)
 
-    in_blocks = has_few_channels(x.shape, filters.shape, sampling)
+    in_blocks = is_faster_in_blocks(x.shape, filters.shape, sampling)
     return by_platform(plan, x, filters, default=False, cpu=in_blocks)
 
 
@@ -95,7 +98,7 @@ def _input_gradient(
     spans = (sampling.kernel_dilation * (side - 1) for side in window_shape)
     pads = tuple((span - before, span - after) for span, (before, after) in zip(spans, sampling.pads, strict=True))
     transposed = sampling._replace(pads=pads)
-    if has_few_channels(out_gradient.shape, filters.shape, transposed):
+    if is_faster_in_blocks(out_gradient.shape, filters.shape, transposed):
         flipped = jnp.flip(filters, range(len(window_shape))).swapaxes(-1, -2)
         return _convolve_p.bind(out_gradient, flipped, sampling=transposed, precision=precision)
     like = jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype)

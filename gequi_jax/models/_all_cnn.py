@@ -26,8 +26,8 @@ class AllCNN(nnx.Module):
     itself.
 
     Args:
-      group: the group H, planar.
-      input_shape: `(rows, columns, channels)` of the images, with sides divisible by 4.
+      group: the group H, of any dimension.
+      input_shape: `(*spatial, channels)` of the images or volumes, with sides divisible by 4.
       num_classes: the number of logits.
       features: the width c.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, strides=,
@@ -68,7 +68,9 @@ class AllCNN(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_downsampling(downsampling)
-        input_shape = check_input_sides(input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice")
+        input_shape = check_input_sides(
+            input_shape, lambda side: side > 0 and side % 4 == 0, "the map is halved twice", group=group
+        )
         features = check_positive_integer("features", features)
         widths = (features,) * 3 + (2 * features,) * 5 + (num_classes,)
         windows = (3,) * 7 + (1,) * 2
@@ -93,14 +95,16 @@ class AllCNN(nnx.Module):
         self.dropout = Dropout(dropout_rate, rngs=rngs)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
-        """Maps images `[batch, rows, columns, channels]` to logits."""
+        """Maps images `[batch, *spatial, channels]` to logits."""
         x = self.input_dropout(x)
         for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
             if index in (2, 5):
                 if self.downsampling == "pool":
-                    x = functional.spatial_pool(x, dim=2, window_size=2)
+                    x = functional.spatial_pool(x, dim=self.group.dim, window_size=2)
                 x = self.dropout(nnx.relu(norm(x)))
             else:
                 x = nnx.relu(norm(x))
-        return pool_over_poses(functional.global_spatial_pool(x, dim=2), self.num_classes, reduction="mean")
+        return pool_over_poses(
+            functional.global_spatial_pool(x, dim=self.group.dim), self.num_classes, reduction="mean"
+        )

@@ -27,8 +27,8 @@ class DenseNet(nnx.Module):
     for every g that maps the input grid to itself.
 
     Args:
-      group: the group H, planar.
-      input_shape: `(rows, columns, channels)` of the images, with sides that unpadded windows and halvings divide.
+      group: the group H, of any dimension.
+      input_shape: `(*spatial, channels)` of the images or volumes, with sides that unpadded windows and halvings divide.
       num_classes: the number of logits.
       features: channels of the first layer, and those each block adds.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
@@ -73,6 +73,7 @@ class DenseNet(nnx.Module):
             input_shape,
             lambda side: _fits(side, num_blocks),
             f"the map loses 2 positions before each of {num_blocks - 1} halvings",
+            group=group,
         )
         norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"padding": "VALID", "use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
@@ -98,16 +99,19 @@ class DenseNet(nnx.Module):
         self.readout = readout_conv(widths[-1], num_classes, 1, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
-        """Maps images `[batch, rows, columns, channels]` to logits."""
+        """Maps images `[batch, *spatial, channels]` to logits."""
         x = self.lifting(x)
+        inner = (slice(None), *(slice(1, -1),) * self.group.dim)
         for index, (norm, conv) in enumerate(zip(self.block_norms, self.block_convs, strict=True)):
             new = conv(nnx.relu(norm(x)))
-            x = jnp.concatenate([new, x[:, 1:-1, 1:-1]], axis=-1)
+            x = jnp.concatenate([new, x[inner]], axis=-1)
             if index < len(self.transition_convs):
                 x = self.transition_convs[index](nnx.relu(self.transition_norms[index](x)))
-                x = functional.spatial_pool(x, dim=2, window_size=2, reduction="mean")
+                x = functional.spatial_pool(x, dim=self.group.dim, window_size=2, reduction="mean")
         x = self.readout(nnx.relu(self.norm(x)))
-        return pool_over_poses(functional.global_spatial_pool(x, dim=2), self.num_classes, reduction="mean")
+        return pool_over_poses(
+            functional.global_spatial_pool(x, dim=self.group.dim), self.num_classes, reduction="mean"
+        )
 
 
 def _fits(side: int, num_blocks: int) -> bool:

@@ -4,13 +4,14 @@ import difflib
 import re
 
 from gequi_jax.groups import FiniteGroup, group_by_name
-from gequi_jax.models import _agc_families, _gsa_net_families, _unet_families
+from gequi_jax.models import _agc_families, _gsa_net_families, _unet_families, _volume_families
 from gequi_jax.models._family import Family
 
 FAMILIES: tuple[Family, ...] = (
     *_gsa_net_families.FAMILIES,
     *_agc_families.FAMILIES,
     *_unet_families.FAMILIES,
+    *_volume_families.FAMILIES,
 )
 
 _PLANAR = r"(?:z2m?|[pr][1-9]\d*m?)"
@@ -22,7 +23,7 @@ _GROUPS = {
 
 
 def names_of_models() -> list[str]:
-    """The names of all networks in the papers' tables, of their baselines, and of the small ones for a first try."""
+    """The names of all networks in the papers' tables, of their baselines, of the small ones for a first try, and for volumes."""
     return sorted(name for family in FAMILIES for name in family.names())
 
 

@@ -14,7 +14,7 @@ from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._gsa_net_sizes import attention_windows
 from gequi_jax.models._readout import pool_over_poses
-from gequi_jax.models._sizes import check_input_shape
+from gequi_jax.models._sizes import check_input_shape, check_symmetric_sides
 from gequi_jax.nn import (
     CoordinateMLP,
     Dropout,
@@ -48,6 +48,7 @@ class GSANet(nnx.Module):
       crops: for each block, the positions it removes on every side.
       pool_after: the blocks (counted from 0) followed by max pooling of 2 positions along each axis.
       pool_lifting: the same after the lifting layer.
+      pool_input: mean pooling of the input, before the lifting layer.
       normalize_between: LN and swish after each block.
       block: the constructor of the blocks; `PreNormSelfAttentionBlock` trains in fewer steps than the paper's.
       num_heads: heads of every attention layer.
@@ -93,6 +94,7 @@ class GSANet(nnx.Module):
         block_features: Sequence[int] | None = None,
         pool_after: Sequence[int] = (),
         pool_lifting: bool = False,
+        pool_input: bool = False,
         normalize_between: bool = False,
         block: Callable[..., nnx.Module] = GroupSelfAttentionBlock,
         num_heads: int = 9,
@@ -118,7 +120,9 @@ class GSANet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_choice("readout", readout, READOUTS)
-        input_shape = check_input_shape(input_shape, dim=group.dim)
+        input_shape = check_input_shape(input_shape, group=group)
+        if not allow_inequivariant:
+            check_symmetric_sides(input_shape, group=group)
         window_size = None if window_size is None else check_window(window_size)
         num_heads = check_positive_integer("num_heads", num_heads)
         widths = [features, *([features] * len(crops) if block_features is None else block_features)]
@@ -128,6 +132,7 @@ class GSANet(nnx.Module):
             crops=crops,
             pool_after=pool_after,
             pool_lifting=pool_lifting,
+            pool_input=pool_input,
             block_features=widths[1:],
             allow_inequivariant=allow_inequivariant,
         )
@@ -154,6 +159,7 @@ class GSANet(nnx.Module):
         self.num_classes = num_classes
         self.pool_after = tuple(pool_after)
         self.pool_lifting = pool_lifting
+        self.pool_input = pool_input
         self.window_size = window_size
         self.readout = readout
         self.allow_inequivariant = allow_inequivariant
@@ -188,6 +194,8 @@ class GSANet(nnx.Module):
                 f"input: this network was built for images [batch, {', '.join(map(str, self.input_shape))}]; got shape "
                 f"{x.shape}. Resize the images, or build it with another input_shape."
             )
+        if self.pool_input:
+            x = self._pool(x, reduction="mean")
         x = nnx.swish(self.norm(self.lifting(self.input_dropout(x))))
         if self.pool_lifting:
             x = self._pool(x)
@@ -199,8 +207,9 @@ class GSANet(nnx.Module):
                 x = self._pool(self.pool_dropout(x))
         return self._read_out(self.head(x))
 
-    def _pool(self, x: Array) -> Array:
-        return functional.spatial_pool(x, dim=self.group.dim, allow_inequivariant=self.allow_inequivariant)
+    def _pool(self, x: Array, reduction: functional.Reduction = "max") -> Array:
+        options = {"reduction": reduction, "allow_inequivariant": self.allow_inequivariant}
+        return functional.spatial_pool(x, dim=self.group.dim, **options)
 
     def _read_out(self, x: Array) -> Array:
         if self.readout == "max_then_mean":

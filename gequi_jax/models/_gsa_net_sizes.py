@@ -10,6 +10,7 @@ def attention_windows(
     crops: Sequence[int],
     pool_after: Sequence[int],
     pool_lifting: bool,
+    pool_input: bool,
     block_features: Sequence[int],
     allow_inequivariant: bool,
 ) -> list[int | None]:
@@ -19,6 +20,8 @@ def attention_windows(
       ValueError: if the arguments do not fit each other or the image; the message names legal values.
     """
     spatial_shape = input_shape[:-1]
+    if pool_input:
+        spatial_shape = _pooled(spatial_shape, "the input", allow_inequivariant)
     if window_size is not None and window_size > min(spatial_shape):
         largest = min(spatial_shape) - 1 + min(spatial_shape) % 2
         raise ValueError(

@@ -10,6 +10,7 @@ from gequi_jax import functional
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._readout import pool_over_poses
+from gequi_jax.models._sizes import check_input_shape
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, LiftingConv
 
 
@@ -19,8 +20,8 @@ class P4CNN(nnx.Module):
     Invariant: the logits of L_g f are those of f, for every g that maps the input grid to itself.
 
     Args:
-      group: the group H, planar.
-      input_shape: `(rows, columns, channels)` of the images, of 28 rows and columns.
+      group: the group H, of any dimension.
+      input_shape: `(*spatial, channels)` of the images or volumes, of 28 positions along every axis.
       num_classes: the number of logits.
       features: channels of every layer.
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, padding=,
@@ -55,15 +56,16 @@ class P4CNN(nnx.Module):
         precision: jax.lax.PrecisionLike = None,
         rngs: nnx.Rngs,
     ):
-        if tuple(input_shape[:2]) != (28, 28):
+        input_shape = check_input_shape(input_shape, group=group)
+        if set(input_shape[:-1]) != {28}:
             raise ValueError(
-                f"input_shape: this network reads images of 28 rows and 28 columns; got {tuple(input_shape)}. "
+                f"input_shape: this network reads images of 28 positions along every axis; got {input_shape}. "
                 "Resize the images, or use an architecture that pools to any size."
             )
         norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"padding": "VALID", "use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
         self.group = group
-        self.input_shape = tuple(input_shape)
+        self.input_shape = input_shape
         self.num_classes = num_classes
         self.convs = nnx.List(
             [
@@ -76,11 +78,11 @@ class P4CNN(nnx.Module):
         self.readout = conv(features, num_classes, 4, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
-        """Maps images `[batch, 28, 28, channels]` to logits."""
+        """Maps images `[batch, *spatial, channels]` to logits."""
         for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = nnx.relu(norm(conv(x)))
             if index == 1:
-                x = functional.spatial_pool(x, dim=2, window_size=2)
+                x = functional.spatial_pool(x, dim=self.group.dim, window_size=2)
             else:
                 x = self.dropout(x)
-        return pool_over_poses(self.readout(x)[:, 0, 0], self.num_classes)
+        return pool_over_poses(functional.global_spatial_pool(self.readout(x), dim=self.group.dim), self.num_classes)

@@ -28,7 +28,7 @@ class ModelInfo:
       paper: where its architecture was published.
       table: the table there that has networks of this kind, or None.
       group: the group H it is equivariant to.
-      input_shape: `(rows, columns, channels)` of the images it takes.
+      input_shape: `(*spatial, channels)` of the images or volumes it takes.
       num_classes: the number of logits.
       reported_params: parameters as the paper prints them, rounded there, or None.
       reported_metric: test accuracy in percent, 100 minus the error where the paper prints that, or None. The published
@@ -67,13 +67,14 @@ def create_model(
     dtype: jax.typing.DTypeLike | None = None,
     **overrides: Any,
 ) -> nnx.Module:
-    """Builds a network, called on images `[batch, rows, columns, channels]` and returning logits `[batch, classes]`.
+    """Builds a network, called on images or volumes `[batch, *spatial, channels]` and returning logits `[batch, classes]`.
 
     Networks for segmentation return logits at each position, `[batch, rows, columns, classes]`; those for volumes have one
     more spatial axis.
 
     Args:
-      name: a name from `list_models`, or the same with another group in its place, such as "rotmnist_r8m_sa".
+      name: a name from `list_models`, or the same with another group in its place, such as "rotmnist_r8m_sa". Names of
+        networks for volumes take the names of `group_by_name(..., dim=3)`, such as "volume_p4m_depth_mirror_cnn".
       rngs: the random streams.
       pretrained: load the trained weights that come with the package, and return the network in `eval()` mode.
         `list_models(pretrained=True)` lists the names; the weights must fit the overrides.

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gequi_jax.functional import _few_channels, _filter_gradient, assumed_platform
+from gequi_jax.functional import _blocked_convolution, _filter_gradient, assumed_platform
 from gequi_jax.functional._convolution import _convolve_by_xla, convolve
 from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._space_to_depth import is_strided_stem
 
 # dimension, strides, padding, dilation, input channels, output channels
 CASES = [
@@ -23,7 +24,10 @@ CASES = [
     (2, 2, 1, 1, 10, 2),
     (3, 1, 1, 1, 1, 10),
     (3, 1, 0, 1, 2, 2),
+    (3, 1, 1, 1, 10, 10),
 ]
+# Windows whose side the stride divides, of few channels: dimension, strides, side of the window, padding, size
+STEMS = [(1, 3, 3, 1, 8), (2, 2, 4, 1, 6), (3, 2, 4, 1, 6), (3, 2, 2, 0, 7)]
 PLANAR = Sampling(1, ((1, 1), (1, 1)), 1)
 
 
@@ -54,7 +58,7 @@ def assert_equal(actual, expected, tolerance=1e-10):
 def many_blocks(monkeypatch):
     """Blocks of one or two images, so that every sum runs over several."""
     monkeypatch.setattr(_filter_gradient, "_BLOCK_BYTES", 2**12)
-    monkeypatch.setattr(_few_channels, "_BLOCK_BYTES", 2**12)
+    monkeypatch.setattr(_blocked_convolution, "_BLOCK_BYTES", 2**12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -70,6 +74,18 @@ def test_values_and_derivatives_are_those_of_xla(case, key, x64, many_blocks):
         return first(x, filters), jax.jvp(function, (x, filters), tangents), jax.jvp(first, (x, filters), tangents)
 
     assert_equal(everything(functools.partial(convolve, sampling=sampling)), everything(by_xla(sampling)))
+
+
+@pytest.mark.parametrize("case", STEMS, ids=str)
+def test_strided_stems_have_the_values_and_gradients_of_xla(case, key, x64):
+    dim, strides, side, pad, size = case
+    sampling = Sampling(strides, ((pad, pad),) * dim, 1)
+    x = jax.random.normal(key, (2, *(size,) * dim, 3), jnp.float64)
+    filters = jax.random.normal(jax.random.fold_in(key, 1), (*(side,) * dim, 3, 4), jnp.float64)
+    assert is_strided_stem(x.shape, filters.shape[:-2], sampling)
+    stem = functools.partial(convolve, sampling=sampling)
+    assert_equal(stem(x, filters), by_xla(sampling)(x, filters))
+    assert_equal(gradients(stem)(x, filters), gradients(by_xla(sampling))(x, filters))
 
 
 def test_second_derivatives_in_reverse_mode(key, x64, many_blocks):
@@ -122,7 +138,7 @@ def test_windows_that_do_not_fit_in_blocks_are_left_to_xla(key, monkeypatch):
     monkeypatch.setattr(_filter_gradient, "_BLOCK_BYTES", 1)
     assert "while" in program.lower(x, filters).as_text()
     monkeypatch.setattr(_filter_gradient, "_IMAGE_BYTES", 1)
-    monkeypatch.setattr(_few_channels, "_MOST_CHANNELS", 1)
+    monkeypatch.setattr(_blocked_convolution, "_MOST_CHANNELS", 1)
     # Another batch, since JAX keeps what it has lowered for one.
     assert "while" not in program.lower(x[1:], filters).as_text()
 
@@ -149,11 +165,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from gequi_jax.functional import _few_channels, _filter_gradient, assumed_platform
+from gequi_jax.functional import _blocked_convolution, _filter_gradient, assumed_platform
 from gequi_jax.functional._convolution import convolve
 from gequi_jax.functional._sampling import Sampling
 
-_filter_gradient._BLOCK_BYTES = _few_channels._BLOCK_BYTES = 2**12
+_filter_gradient._BLOCK_BYTES = _blocked_convolution._BLOCK_BYTES = 2**12
 mesh = Mesh(np.array(jax.devices()), ("data",))
 shared, copied = (NamedSharding(mesh, PartitionSpec(*names)) for names in (("data",), ()))
 x = jax.random.normal(jax.random.key(0), (8, 6, 6, 3))

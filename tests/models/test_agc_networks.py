@@ -232,13 +232,13 @@ def test_sizes_that_would_break_the_symmetry_are_refused_when_the_network_is_bui
         build("cifar10_p4m_resnet44", input_shape=(30, 30, 3))
     with pytest.raises(ValueError, match=r"loses 2 positions .* nearest that do: 80 and 96"):
         build("pcam_p4_densenet", input_shape=(90, 90, 3))
-    with pytest.raises(ValueError, match=r"expected \(rows, columns, channels\)"):
+    with pytest.raises(ValueError, match="expected 2 sides and a number of channels"):
         build("cifar10_p4_all_cnn", input_shape=(32, 32))
     with pytest.raises(ValueError, match="downsampling: expected one of 'pool', 'stride'"):
         build("cifar10_p4_all_cnn", downsampling="crop")
     with pytest.raises(ValueError, match="block_conv: expected one constructor, or 5"):
         build("pcam_p4_densenet", block_conv=(GroupConv,) * 4)
-    with pytest.raises(ValueError, match="reads images of 28 rows"):
+    with pytest.raises(ValueError, match="reads images of 28 positions"):
         build("rotmnist_p4_cnn", input_shape=(32, 32, 1))
     with pytest.raises(ValueError, match="group: expected a FiniteGroup"):
         build("rotmnist_p4_cnn", group="p4")

@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from flax import nnx
 
 from gequi_jax import models
+from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.testing import audit, tolerance
 from tests import shrunk
 
@@ -14,11 +14,16 @@ DTYPES = pytest.mark.parametrize("dtype", [None, jnp.bfloat16], ids=["float32", 
 
 
 def generators(group):
-    """Elements of which the exact ones are products: a quarter turn or a mirroring, and one of each."""
-    exact = [h for h, matrix in enumerate(group.matrices) if np.isin(matrix, (-1, 0, 1)).all() and h != group.identity]
-    turns = [h for h in exact if np.linalg.det(group.matrices[h]) > 0]
-    mirrors = [h for h in exact if np.linalg.det(group.matrices[h]) < 0]
-    return [*turns[:1], *mirrors[:1]] or [group.identity]
+    """A few elements of which the exact ones are products."""
+    chosen, generated = [], {group.identity}
+    for element in grid_preserving_elements(group):
+        if element not in generated:
+            chosen.append(element)
+            while (
+                products := {int(group.cayley_table[a, b]) for a in chosen for b in generated | {element}} - generated
+            ):
+                generated |= products
+    return chosen or [group.identity]
 
 
 def report(model, x, dtype):

@@ -175,8 +175,9 @@ def test_nnx_scan_over_equal_layers(name):
         pytest.skip("its blocks all differ in their width")
     graph, state = nnx.split(layers[0])
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), state, *(nnx.state(layer) for layer in layers[1:]))
-    last = getattr(layers[0], "project", getattr(layers[0], "conv2", layers[0]))
-    x = jnp.zeros((BATCH, 8, 8, model.group.order, last.out_features))
+    names = ("project", "conv3", "conv2")
+    last = next((layer for name in names if (layer := getattr(layers[0], name, None)) is not None), layers[0])
+    x = jnp.zeros((BATCH, *(8,) * model.group.dim, model.group.order, last.out_features))
 
     def loop(state, x):
         def body(x, layer):

@@ -53,7 +53,7 @@ def test_networks_pass_the_audit_with_weights_three_times_as_large(name):
 
 def recipe(name: str, **overrides):
     """The configuration of a network, with batches of two and generated data for twenty steps."""
-    config = default_config() if name.startswith("digits_") else load_config(name)
+    config = default_config() if name.startswith(("digits_", "volume_")) else load_config(name)
     config.model = name
     config.model_overrides.update(overrides)
     config.num_seeds, config.batch_size = 1, 2

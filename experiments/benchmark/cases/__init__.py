@@ -14,6 +14,7 @@ from experiments.benchmark.cases._self_attention import (
     lifting_self_attention,
 )
 from experiments.benchmark.cases._training_step import training_step
+from experiments.benchmark.cases._volumes import convolution_of_volumes, training_step_on_volumes
 
 
 def sections(quick: bool, torch_python: pathlib.Path | None = None) -> dict[str, Callable[[], Iterator[Case]]]:
@@ -31,5 +32,7 @@ def sections(quick: bool, torch_python: pathlib.Path | None = None) -> dict[str,
         "attentive convolution": attentive_convolution,
         "training step": functools.partial(training_step, torch_python=torch_python),
         "segmentation step": segmentation_step,
+        "convolution of volumes": convolution_of_volumes,
+        "training step on volumes": training_step_on_volumes,
     }
     return {section: functools.partial(make, section, quick) for section, make in makers.items()}

@@ -29,7 +29,7 @@ def training_step(section: str, quick: bool, torch_python: pathlib.Path | None) 
     names = QUICK if quick else [name for name in models.list_models() if name.startswith("rotmnist_")]
     for name in names:
         batch_size: int = 4 if quick else BATCH_SIZES.get(name) or _config(name).batch_size
-        contenders: dict[str, Contender] = {"gequi_jax": JaxContender(lambda n=name, b=batch_size: _step(n, b))}
+        contenders: dict[str, Contender] = {"gequi_jax": JaxContender(lambda n=name, b=batch_size: step_program(n, b))}
         if torch_python is not None and name in NETWORKS:
             contenders["PyTorch"] = TorchContender(torch_python, name, batch_size)
         yield Case(section, dict(model=name, batch=batch_size), (), contenders, passes=(STEP,))
@@ -42,7 +42,8 @@ def _config(name: str) -> Config:
         return load_config("default")  # small models and other groups have no file of their own
 
 
-def _step(name: str, batch_size: int) -> Program:
+def step_program(name: str, batch_size: int) -> Program:
+    """The training step of a network on noise, with the optimiser of its row."""
     config = _config(name)
     config.model, config.batch_size = name, batch_size
     config.num_devices = config.num_seeds = 1

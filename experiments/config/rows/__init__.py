@@ -1,4 +1,4 @@
-"""The rows of the papers' tables: one module for each data set, and in it the settings of each row.
+"""The rows of the papers' tables and of our own: one module for each data set, and in it the settings of each row.
 
 `--config rotmnist:r4_sa` names a row by data set and key; `rotmnist_r4_sa`, the name of its model, means the same.
 """
@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Mapping
 
 from experiments.config._typing import Config
-from experiments.config.rows import cifar10, digits, pcam, rotmnist
+from experiments.config.rows import adrenalmnist3d, cifar10, digits, pcam, rotmnist
 from experiments.config.rows._row import Row
 from experiments.config.schema import default_config
 
@@ -15,6 +15,7 @@ TABLES: Mapping[str, Mapping[str, Row]] = {
     "rotmnist": rotmnist.ROWS,
     "cifar10": cifar10.ROWS,
     "pcam": pcam.ROWS,
+    "adrenalmnist3d": adrenalmnist3d.ROWS,
 }
 # A data set alone means its first row.
 _SHORTCUTS = {"default": "digits"} | {name: name for name in TABLES}

@@ -21,6 +21,8 @@ def attention(run: Run, transforms: Transforms, image: str, measured: Attention)
     )
     worst = max(measured.errors, key=lambda error: error.largest)
     error = f"{number(worst.largest)} ({worst.name}), over {len(measured.errors)} layers and {len(transforms.elements)} elements"
+    if run.group.dim == 3:
+        return f"{_of_volumes(network, subject, measured)} {error}."
     if measured.query is None:
         return (
             f"Attention maps of {network} for {subject}. Colour: the factor 1 − α by which attention multiplies, mean over "
@@ -36,6 +38,27 @@ def attention(run: Run, transforms: Transforms, image: str, measured: Attention)
         f"poses and sum over key poses, one scale a layer. Arrows: the same for each output pose; {arrows}. Largest "
         "difference between the map of a transformed image and the transformed map of the image, over all poses and "
         f"heads: {error}."
+    )
+
+
+def _of_volumes(network: str, subject: str, measured: Attention) -> str:
+    """All but the error. The views are the same for every volume and map."""
+    views = (
+        "slices along the depth (d), the columns (c) and the rows (r), and the maximum along the depth; a label names the axes "
+        "of the volume that the axes of the transform read"
+    )
+    if measured.query is None:
+        return (
+            f"Attention maps of {network} for {subject}; {views}. Colour: the factor 1 − α by which attention multiplies, mean "
+            "over channels and poses, one scale a layer. Largest difference between the map of a transformed volume and the "
+            "transformed map of the volume:"
+        )
+    position = ", ".join(map(str, measured.query.position))
+    return (
+        f"Attention maps of {network} from one query for {subject}; {views}. The slices go through the query, at ({position}) of "
+        "the volume, which moves with it; on a smaller map it is the nearest position. Colour: the attention probability of a "
+        "position, mean over heads, query poses and output poses and sum over key poses, one scale a layer. Largest difference "
+        "between the map of a transformed volume and the transformed map of the volume, over all poses and heads:"
     )
 
 

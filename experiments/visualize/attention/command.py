@@ -41,9 +41,10 @@ def make(options: argparse.Namespace, output: Output) -> str:
     picture.attention(f"{title}, classified as {measured.logits[0].argmax()}")
     if measured.lifted is not None:
         picture.features(measured.lifted)
-    if measured.query is None:
+    if measured.query is None and run.group.dim == 2:
         picture.downsampling()
-    picture.animation(np.clip(frames, 0, 1))
+    if len(frames):
+        picture.animation(np.clip(frames, 0, 1))
     output.write_json(NAME, {"run": str(run.workdir), **picture.figures, "captions": picture.captions})
     return "\n\n".join(f"{name}: {text}" for name, text in picture.captions.items())
 
@@ -66,7 +67,7 @@ class _Pictures:
             self.figures["query"] = list(measured.query.position)
 
     def features(self, lifted: np.ndarray) -> None:
-        channel = int(lifted[:1].std(axis=(0, 1, 2, 3)).argmax())
+        channel = int(lifted[:1].std(axis=tuple(range(lifted.ndim - 1))).argmax())
         maps = lifted[: len(self.transforms.elements), ..., channel]
         error = measure.map_error("lifting", maps, self.transforms.elements, self.run.group)
         text = self.captions["features"] = captions.features(self.run, channel, error)

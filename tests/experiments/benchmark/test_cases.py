@@ -19,8 +19,9 @@ def test_the_naive_form_computes_the_same(section):
     np.testing.assert_allclose(ours, naive, atol=1e-5)
 
 
-def test_the_plain_convolution_computes_the_same():
-    case, (ours, plain) = outputs("group convolution")
+@pytest.mark.parametrize("section", ["group convolution", "convolution of volumes"])
+def test_the_plain_convolution_computes_the_same(section):
+    case, (ours, plain) = outputs(section)
     np.testing.assert_allclose(ours, plain.reshape(ours.shape), atol=1e-5)
     assert case.setting["n"] == ours.shape[-2]
 

@@ -22,6 +22,9 @@ NAMES = list(rows.names())
 def test_row_is_valid_and_states_its_source(name):
     row, config = rows.find(name), load_config(name)
     validate(config)
+    if name.startswith("adrenalmnist3d:"):
+        assert "selects" in row.note
+        return
     assert name.replace(":", "_").startswith(config.model)
     if not name.startswith("digits:"):
         assert "Tab. " in row.title

@@ -21,7 +21,7 @@ def test_predictions_mark_mistakes_in_red(tmp_path):
 
 def test_feature_maps_show_a_panel_for_each_pose_and_the_image(tmp_path):
     generator = np.random.default_rng(0)
-    maps = generator.uniform(size=(8, 8, 4, 3))
+    maps = generator.uniform(size=(8, 8, 4))
     turned = np.roll(np.rot90(maps), 1, axis=2)
     image = generator.uniform(size=(8, 8, 3))
     plots.feature_maps(image, np.rot90(image), maps, turned, tmp_path / "maps.png")

@@ -80,7 +80,7 @@ def _self_attention(run: Run, transforms: Transforms, frames: np.ndarray, query:
     count, side = len(transforms.elements), transforms.images.shape[1]
     position = queries.choose_position(query, transforms.images[0])
     moving = queries.transformed_query(position, side, transforms.group.matrices[list(transforms.elements)])
-    rotating = queries.rotating_query(position, side, len(frames))
+    rotating = queries.rotating_query(position, side, len(frames)) if len(frames) else None
     capture = capture_inputs(run.model, np.concatenate([transforms.images, frames]), run.normalize)
     of_transforms = [dataclasses.replace(layer, values=layer.values[:count]) for layer in capture.layers]
     layers, errors = probability_maps(of_transforms, moving, transforms.elements, run.group)
@@ -89,10 +89,10 @@ def _self_attention(run: Run, transforms: Transforms, frames: np.ndarray, query:
     of_frames = [
         dataclasses.replace(layer, values=layer.values[count:]) for layer in capture.layers if layer.name in names
     ]
-    frame_maps, _ = probability_maps(of_frames, rotating, (), run.group)
+    frame_maps = [] if rotating is None else probability_maps(of_frames, rotating, (), run.group)[0]
     return Attention(capture.logits, capture.lifted, chosen, frame_maps, errors, moving, rotating)
 
 
 def _choose(layers: list[LayerMaps]) -> list[LayerMaps]:
-    large = [layer for layer in layers if min(layer.maps.shape[1:3]) >= SMALLEST_SIDE]
+    large = [layer for layer in layers if min(layer.maps.shape[1:-1]) >= SMALLEST_SIDE]
     return (large or layers)[:MOST_LAYERS]

@@ -17,9 +17,9 @@ class LayerMaps:
 
     Attributes:
       name: of the layer.
-      maps: `[images, rows, columns, poses]`; one pose on the plane.
+      maps: `[images, *sizes, poses]`; one pose for functions of the position alone.
       unit: of the maps.
-      queries: of self-attention, the position of the query in each image, `[images, 2]`.
+      queries: of self-attention, the position of the query in each image, `[images, dim]`.
     """
 
     name: str
@@ -62,7 +62,7 @@ def map_error(name: str, maps: np.ndarray, elements: Sequence[int], group: group
 
     Args:
       name: of the layer.
-      maps: `[images, rows, columns, poses]`; the first images are the image under each element.
+      maps: `[images, *sizes, poses]`; the first images are the image under each element.
       elements: these elements, the identity first.
       group: the group.
     """
@@ -72,12 +72,14 @@ def map_error(name: str, maps: np.ndarray, elements: Sequence[int], group: group
 
 
 def frame_error(layers: Sequence[LayerMaps], group: groups.FiniteGroup) -> float | None:
-    """The largest difference between a map and the rotated map of a quarter turn earlier; None without quarter turns.
+    """The largest difference between a map and the rotated map of a quarter turn earlier; None without quarter turns, or of volumes.
 
     Args:
       layers: with the maps of a full rotation in equal steps, in number a multiple of 4.
       group: in which the quarter turn is looked up.
     """
+    if group.dim != 2:
+        return None
     quarter = next((e for e, matrix in enumerate(group.matrices) if np.allclose(matrix, [[0, -1], [1, 0]])), None)
     if quarter is None:
         return None

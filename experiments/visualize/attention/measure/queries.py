@@ -19,17 +19,17 @@ class Query:
     Attributes:
       position: in the first image.
       side: of the images.
-      rotations: `[images, 2, 2]`, applied before the nearest position is taken.
-      exact: `[images, 2, 2]`, elements that map the grid to itself, applied after it.
+      rotations: `[images, dim, dim]`, applied before the nearest position is taken.
+      exact: `[images, dim, dim]`, elements that map the grid to itself, applied after it.
     """
 
-    position: tuple[int, int]
+    position: tuple[int, ...]
     side: int
     rotations: np.ndarray
     exact: np.ndarray
 
     def on(self, side: int) -> np.ndarray:
-        """The query of every image on a map of that side, `[images, 2]`."""
+        """The query of every image on a map of that side, `[images, dim]`."""
         offset = (np.asarray(self.position) - (self.side - 1) / 2) * side / self.side
         grid = np.arange(side) - (side - 1) / 2  # symmetric about 0, as the group requires
         nearest = grid[np.abs((self.rotations @ offset)[..., None] - grid).argmin(axis=-1)]
@@ -37,18 +37,18 @@ class Query:
         return np.rint(moved + (side - 1) / 2).astype(int)
 
 
-def transformed_query(position: tuple[int, int], side: int, matrices: np.ndarray) -> Query:
+def transformed_query(position: tuple[int, ...], side: int, matrices: np.ndarray) -> Query:
     """A query that follows an image through transforms.
 
     Args:
       position: in the image.
       side: of the image.
-      matrices: `[transforms, 2, 2]`, of elements that map the grid to itself, the identity first.
+      matrices: `[transforms, dim, dim]`, of elements that map the grid to itself, the identity first.
     """
-    return Query(position, side, np.broadcast_to(np.eye(2), matrices.shape), matrices)
+    return Query(position, side, np.broadcast_to(np.eye(len(position)), matrices.shape), matrices)
 
 
-def rotating_query(position: tuple[int, int], side: int, num_frames: int) -> Query:
+def rotating_query(position: tuple[int, ...], side: int, num_frames: int) -> Query:
     """A query that follows an image through a full rotation in equal steps, a multiple of 4 of them.
 
     The nearest position is taken within the first quarter; the others are its exact quarter turns.
@@ -61,8 +61,8 @@ def rotating_query(position: tuple[int, int], side: int, num_frames: int) -> Que
     return Query(position, side, rotations, exact)
 
 
-def choose_position(text: str | None, image: np.ndarray) -> tuple[int, int]:
-    """The position in `ROW,COLUMN`, by default the brightest.
+def choose_position(text: str | None, image: np.ndarray) -> tuple[int, ...]:
+    """The position in `ROW,COLUMN` or `DEPTH,ROW,COLUMN`, by default the brightest.
 
     Raises:
       UserError: anything but two indices of a position of the image.
@@ -70,26 +70,32 @@ def choose_position(text: str | None, image: np.ndarray) -> tuple[int, int]:
     return brightest(image) if text is None else parse(text, image)
 
 
-def brightest(image: np.ndarray) -> tuple[int, int]:
+def brightest(image: np.ndarray) -> tuple[int, ...]:
     """The brightest position of an image; of several the one nearest to the centre."""
     brightness = image.mean(axis=-1)
     centre = (np.asarray(brightness.shape) - 1) / 2
-    rows, columns = np.nonzero(brightness == brightness.max())
-    nearest = np.hypot(rows - centre[0], columns - centre[1]).argmin()
-    return int(rows[nearest]), int(columns[nearest])
+    positions = np.argwhere(brightness == brightness.max())
+    nearest = positions[np.linalg.norm(positions - centre, axis=-1).argmin()]
+    return tuple(nearest.tolist())
 
 
-def parse(text: str, image: np.ndarray) -> tuple[int, int]:
-    """Reads `ROW,COLUMN`.
+def parse(text: str, image: np.ndarray) -> tuple[int, ...]:
+    """Reads `ROW,COLUMN`, of a volume `DEPTH,ROW,COLUMN`.
 
     Raises:
-      UserError: anything but two indices of a position of the image.
+      UserError: anything but the indices of a position of the image.
     """
+    sizes = image.shape[:-1]
     try:
-        row, column = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UserError(f"--query: expected two integers ROW,COLUMN, such as 3,4; got {text!r}") from error
-    rows, columns = image.shape[:2]
-    if not (0 <= row < rows and 0 <= column < columns):
-        raise UserError(f"--query: expected a position of the image, 0,0 to {rows - 1},{columns - 1}; got {text!r}")
-    return row, column
+        position = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        position = ()
+    if len(position) != len(sizes):
+        wanted = "two integers ROW,COLUMN, such as 3,4" if len(sizes) == 2 else "three integers DEPTH,ROW,COLUMN"
+        raise UserError(f"--query: expected {wanted}; got {text!r}")
+    if not all(0 <= index < size for index, size in zip(position, sizes, strict=True)):
+        last = ",".join(str(size - 1) for size in sizes)
+        raise UserError(
+            f"--query: expected a position of the image, {','.join('0' * len(sizes))} to {last}; got {text!r}"
+        )
+    return position

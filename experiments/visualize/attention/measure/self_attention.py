@@ -29,7 +29,7 @@ def probability_maps(
       group: the group.
 
     Returns:
-      For each layer its maps, `[images, rows, columns, output poses]`: the mean over heads and, on the group, the mean over
+      For each layer its maps, `[images, *sizes, output poses]`: the mean over heads and, on the group, the mean over
       query poses a and the sum over key poses b. The errors are over all poses and heads.
     """
     maps, errors = [], []
@@ -39,15 +39,16 @@ def probability_maps(
             _probabilities(layer.layer, image[None], position)
             for image, position in zip(layer.values, positions, strict=True)
         ]
-        maps.append(LayerMaps(layer.name, np.stack([_reduce(one) for one in probabilities]), "probability", positions))
+        reduced = [_reduce(one, group.dim) for one in probabilities]
+        maps.append(LayerMaps(layer.name, np.stack(reduced), "probability", positions))
         errors.append(_error(layer.name, probabilities[: len(elements)], elements, group))
     return maps, errors
 
 
-def _reduce(probabilities: np.ndarray) -> np.ndarray:
-    """From `[1, rows, columns, output pose, (query pose, key pose,) heads]`."""
+def _reduce(probabilities: np.ndarray, dim: int) -> np.ndarray:
+    """From `[1, *sizes, output pose, (query pose, key pose,) heads]`."""
     mean = probabilities[0].mean(axis=-1)
-    return mean if mean.ndim == 3 else mean.sum(axis=-1).mean(axis=-1)
+    return mean if mean.ndim == dim + 1 else mean.sum(axis=-1).mean(axis=-1)
 
 
 def _error(
@@ -55,7 +56,7 @@ def _error(
 ) -> MapError:
     largest, squares = 0.0, 0.0
     for element, transformed in zip(elements, probabilities, strict=True):
-        expected = transform_maps(element, probabilities[0], group, pose_axes=transformed.ndim - 4)
+        expected = transform_maps(element, probabilities[0], group, pose_axes=transformed.ndim - 2 - group.dim)
         difference = transformed.astype(np.float64) - expected
         largest, squares = max(largest, float(np.abs(difference).max())), squares + float((difference**2).mean())
     deviation = max(float(probabilities[0].std()), 1e-12) if len(elements) else 1.0
@@ -68,6 +69,6 @@ def _probabilities(layer: nnx.Module, x: np.ndarray, position: np.ndarray) -> np
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "position"))
-def _compiled(graph: Any, state: Any, x: jax.Array, *, position: tuple[int, int]) -> jax.Array:
+def _compiled(graph: Any, state: Any, x: jax.Array, *, position: tuple[int, ...]) -> jax.Array:
     layer: Any = nnx.merge(graph, state)
     return layer.attention_probabilities(x, position)

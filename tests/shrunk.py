@@ -16,6 +16,7 @@ REPRESENTATIVES = (
     "rotmnist_alpha_p4_cnn",
     "cifar10_p4m_resnet44",
     "pcam_p4_densenet",
+    "vit_tiny_p4m",
 )
 
 
@@ -24,6 +25,8 @@ def overrides(name: str) -> dict:
     channels = models.model_info(name).input_shape[-1]
     if name.endswith("_sa"):
         return _gsa_net(name, channels)
+    if name.startswith("vit_"):
+        return _vision_transformer(channels)
     if name.endswith("_densenet"):
         # Five attentive blocks, each with a constructor of its own; plain ones may be fewer.
         attentive = "alpha" in name
@@ -36,6 +39,11 @@ def overrides(name: str) -> dict:
         rates = {"input_dropout_rate": 0.1, "dropout_rate": 0.1}
         return {"features": 16 if "alpha" in name else 2, "input_shape": (4, 4, channels), **rates}
     return {"features": 2, "dropout_rate": 0.1}
+
+
+def _vision_transformer(channels: int) -> dict:
+    rates = dict.fromkeys(("attention_dropout_rate", "dropout_rate", "drop_path_rate"), 0.1)
+    return {"features": 4, "depths": (2,), "patch_size": 2, "input_shape": (6, 6, channels), **rates}
 
 
 def _gsa_net(name: str, channels: int) -> dict:

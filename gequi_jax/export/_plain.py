@@ -84,6 +84,19 @@ def _(layer: Any) -> nnx.Module:
 
 
 @_plain.register
+def _(layer: nn.FrameSelfAttention) -> nnx.Module:
+    # It asks the group for the frames.
+    layer.qkv, layer.out = PlainLinear(layer.qkv), PlainLinear(layer.out)
+    return layer
+
+
+@_plain.register
+def _(layer: nn.BispectrumReadout) -> nnx.Module:
+    # It asks the group for its representations.
+    return layer
+
+
+@_plain.register
 def _(layer: nn.GroupLinear) -> nnx.Module:
     return PlainLinear(layer)
 

@@ -18,6 +18,7 @@ from gequi_jax.models._registry import model_info as model_info
 from gequi_jax.models._resnet import ResidualBlock as ResidualBlock
 from gequi_jax.models._resnet import ResNet as ResNet
 from gequi_jax.models._restrict import restrict as restrict
+from gequi_jax.models._vision_transformer import VisionTransformer as VisionTransformer
 from gequi_jax.models._weights import load_model as load_model
 from gequi_jax.models._weights import save_weights as save_weights
 from gequi_jax.models._weights import weights_info as weights_info

@@ -4,10 +4,10 @@ import difflib
 import re
 
 from gequi_jax.groups import FiniteGroup, group_by_name
-from gequi_jax.models import _agc_families, _gsa_net_families
+from gequi_jax.models import _agc_families, _gsa_net_families, _vit_families
 from gequi_jax.models._family import Family
 
-FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES)
+FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES, *_vit_families.FAMILIES)
 
 
 def names_of_models() -> list[str]:

@@ -1,0 +1,189 @@
+"""Attention in which every frame attends by itself: ordinary attention of |H| times as many heads."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gequi_jax._checks import check_group_axis, check_spatial_axes
+from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, Int
+from gequi_jax.actions import relative_positions
+from gequi_jax.functional._types import wide_type
+from gequi_jax.functional._windows import WindowMask, WindowSize, resolve_window
+from gequi_jax.functional.self_attention._dropout import Dropout, resolve_dropout
+from gequi_jax.functional.self_attention._frame_windows import window_tiles
+from gequi_jax.groups import FiniteGroup
+
+DotProductImplementation = Literal["xla", "cudnn"]
+
+
+def frame_self_attention(
+    query: FeatureMapHeads,
+    key: FeatureMapHeads,
+    value: FeatureMapHeads,
+    position_bias: Float[Array, "group window heads"] | None = None,
+    *,
+    group: FiniteGroup,
+    window_size: WindowSize | None = None,
+    window_mask: WindowMask | None = None,
+    scale: float | None = None,
+    dropout_rate: float = 0.0,
+    dropout_key: Array | None = None,
+    implementation: DotProductImplementation | None = None,
+) -> FeatureMapHeads:
+    """Self-attention in every frame h by itself, with positions as seen from h.
+
+        out(i, h) = sum_j softmax_j( scale q(i, h) . k(j, h) + s(h^-1 (x_j - x_i)) ) v(j, h)
+
+    Equivariant: L_g on the input becomes L_g on the output, since s depends on the relative position seen from h only.
+    The same holds where `rotary_encoding` was applied to q and k. It has |H| scores for each head and pair of positions,
+    where `group_self_attention` has |H|^3. Frames exchange nothing here, but in the linear maps around it.
+
+    Args:
+      query, key, value: `[batch, *spatial, group, heads, features]`.
+      position_bias: s for every h and offset, `transformed_position_encodings` of an encoding with one feature for each
+        head; None for 0.
+      group: the group H.
+      window_size: the odd side of the window of keys around each query, or one side for each axis; None attends to every
+        position.
+      window_mask: the offsets of the window that take part, all by default: a mask of the shape of the window, or
+        flattened, or a function from that shape to a mask, such as `gequi_jax.actions.round_window`. It contains the
+        centre.
+      scale: the factor of q . k; `1 / sqrt(features)` by default.
+      dropout_rate: the fraction of attention weights that is set to 0; the others grow to keep the expectation.
+      dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
+      implementation: that of `jax.nn.dot_product_attention`: "xla", "cudnn" or None for its default. Attention
+        with dropout, and in float64, does not use it.
+
+    Returns:
+      `[batch, *spatial, group, heads, features]`.
+
+    Raises:
+      ValueError: if shapes do not fit, the window is even, larger than twice the grid or not preserved by the group, the
+        mask lacks the centre, or the key for dropout is missing.
+
+    Reference: Islam et al. (2025), Platonic Transformers.
+    """
+    for array in (query, key, value):
+        check_spatial_axes(array, group, other_axes=("batch", "group", "heads", "features"))
+        check_group_axis(array, group, axis=-3)
+    spatial_shape = query.shape[1 : 1 + group.dim]
+    window = resolve_window(window_size, window_mask, group=group, spatial_shape=spatial_shape)
+    if not window.mask[window.size // 2]:
+        raise ValueError("window_mask: expected a mask that contains the centre, so that every query has a key.")
+    _check_shapes(query, key, value)
+    if position_bias is not None and position_bias.shape != (group.order, window.size, query.shape[-2]):
+        raise ValueError(
+            f"position_bias: expected [group, window, heads] = {(group.order, window.size, query.shape[-2])} for the "
+            f"window {window.shape}; got shape {position_bias.shape}."
+        )
+    options = {"scale": scale, "dropout": resolve_dropout(dropout_rate, dropout_key), "implementation": implementation}
+    merged = tuple(x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, value))  # group * heads
+    if window.is_global:
+        _, offsets = relative_positions(spatial_shape)
+        mask = None if window.mask.all() else window.mask[offsets][None, None]
+        tokens = tuple(x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in merged)
+        out = _attend(*tokens, _bias_of_offsets(position_bias, offsets), mask, **options)
+        return out.reshape(query.shape)
+    tiles = window_tiles(spatial_shape, window)
+    bias = _bias_of_offsets(position_bias, tiles.offsets)
+    queries, keys, values = tiles.split(merged[0]), *(tiles.split_with_halo(x) for x in merged[1:])
+    mask = jnp.broadcast_to(tiles.valid[None], (query.shape[0], *tiles.valid.shape))
+    out = _attend(queries, keys, values, bias, mask.reshape(-1, 1, *mask.shape[2:]), **options)
+    return tiles.join(out, query.shape[0]).reshape(query.shape)
+
+
+def frame_attention(
+    query: Float[Array, "batch queries group heads features"],
+    key: Float[Array, "batch keys group heads features"],
+    value: Float[Array, "batch keys group heads features"],
+    bias: Float[Array, "group heads queries keys"] | None = None,
+    *,
+    scale: float | None = None,
+    dropout_rate: float = 0.0,
+    dropout_key: Array | None = None,
+    implementation: DotProductImplementation | None = None,
+) -> Float[Array, "batch queries group heads features"]:
+    """Attention of tokens to tokens, in every frame h by itself.
+
+        out(i, h) = sum_j softmax_j( scale q(i, h) . k(j, h) + bias(h, i, j) ) v(j, h)
+
+    Equivariant if `bias[g h, g i, g j] == bias[h, i, j]`, where g permutes the tokens. `frame_self_attention` is the case
+    of the positions of a grid; here tokens may have no position.
+
+    Args:
+      query: `[batch, queries, group, heads, features]`.
+      key, value: `[batch, keys, group, heads, features]`.
+      bias: `[group, heads, queries, keys]`, added to the scores; None for 0.
+      scale: the factor of q . k; `1 / sqrt(features)` by default.
+      dropout_rate: the fraction of attention weights that is set to 0; the others grow to keep the expectation.
+      dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
+      implementation: as in `frame_self_attention`.
+
+    Returns:
+      `[batch, queries, group, heads, features]`.
+
+    Raises:
+      ValueError: if shapes do not fit, or the key for dropout is missing.
+    """
+    _check_shapes(query, key, value)
+    expected = (*query.shape[2:4], query.shape[1], key.shape[1])
+    if bias is not None and bias.shape != expected:
+        raise ValueError(f"bias: expected [group, heads, queries, keys] = {expected}; got shape {bias.shape}.")
+    merged = (x.reshape(*x.shape[:2], -1, x.shape[-1]) for x in (query, key, value))
+    dropout = resolve_dropout(dropout_rate, dropout_key)
+    bias = None if bias is None else bias.reshape(-1, *bias.shape[2:])
+    return _attend(*merged, bias, None, scale=scale, dropout=dropout, implementation=implementation).reshape(
+        query.shape
+    )
+
+
+def _check_shapes(query: Array, key: Array, value: Array) -> None:
+    if key.shape != value.shape or key.shape[:1] + key.shape[-3:] != query.shape[:1] + query.shape[-3:]:
+        raise ValueError(
+            f"key, value: expected one shape, with the batch and the (group, heads, features) of the query, {query.shape}; "
+            f"got {key.shape} and {value.shape}."
+        )
+
+
+def _bias_of_offsets(position_bias: Array | None, offsets: Int[np.ndarray, "q k"]) -> Array | None:
+    """`[group * heads, q, k]` from a bias of offsets `[group, window, heads]`."""
+    if position_bias is None:
+        return None
+    by_pair = jnp.take(position_bias, offsets, axis=1)  # [group, q, k, heads]
+    return jnp.moveaxis(by_pair, -1, 1).reshape(-1, *offsets.shape)
+
+
+def _attend(
+    query: Float[Array, "batch q heads features"],
+    key: Float[Array, "batch k heads features"],
+    value: Float[Array, "batch k heads features"],
+    bias: Float[Array, "heads q k"] | None,
+    mask: Bool[Array | np.ndarray, "#batch 1 q k"] | None,
+    *,
+    scale: float | None,
+    dropout: Dropout,
+    implementation: DotProductImplementation | None,
+) -> Float[Array, "batch q heads features"]:
+    """Ordinary attention of many heads."""
+    wide = wide_type(query)
+    bias = None if bias is None else bias.astype(wide)[None]
+    if dropout.key is None and wide == jnp.float32:
+        mask = None if mask is None else jnp.asarray(mask)
+        # It promotes to float32 implicitly, which users may forbid.
+        with jax.numpy_dtype_promotion("standard"):
+            return jax.nn.dot_product_attention(
+                query, key, value, bias, mask, scale=scale, implementation=implementation
+            )
+    # That function computes its softmax in float32, also of float64, and has no dropout.
+    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide)
+    scores = scores * (query.shape[-1] ** -0.5 if scale is None else scale)
+    scores = scores if bias is None else scores + bias
+    scores = scores if mask is None else jnp.where(mask, scores, jnp.finfo(wide).min / 2)
+    weights = jax.nn.softmax(scores, axis=-1)
+    seeds = dropout.split(query.shape[0])
+    if seeds is not None:
+        kept = jax.vmap(lambda seed: dropout.mask(seed[None], weights.shape[1:]))(seeds)
+        weights = dropout.scaled(weights, kept)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights.astype(value.dtype), value)

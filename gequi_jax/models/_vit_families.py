@@ -1,0 +1,45 @@
+"""Vision transformers at the widths of ViT-Ti, ViT-S and ViT-B, for any group.
+
+Every network of a size has about as many numbers for each position, so that networks of a size take the same memory and
+as many products in attention; a group makes the linear maps cheaper, and has fewer parameters.
+"""
+
+import functools
+
+from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._family import Family
+from gequi_jax.models._vision_transformer import VisionTransformer
+from gequi_jax.models._vit_sizes import features_of_a_pose
+
+_WIDTHS = {"tiny": 192, "small": 384, "base": 768}
+_PAPER = "Dosovitskiy et al. (2021); Islam et al. (2025)"
+
+
+def _features(group: FiniteGroup, total: int) -> int:
+    return features_of_a_pose(total, group)
+
+
+def _family(
+    size: str, groups: tuple[str, ...], input_shape: tuple[int, ...], num_classes: int, patch_size: int
+) -> Family:
+    return Family(
+        template=f"vit_{size}_{{group}}",
+        network=VisionTransformer,
+        arguments={
+            "input_shape": input_shape,
+            "num_classes": num_classes,
+            "patch_size": patch_size,
+            "depths": (12,),
+        },
+        paper=_PAPER,
+        table=None,
+        reported=dict.fromkeys(groups, (None, None)),
+        features=functools.partial(_features, total=_WIDTHS[size]),
+    )
+
+
+FAMILIES = (
+    _family("tiny", ("z2", "p4", "p4m"), (224, 224, 3), 1000, 16),
+    _family("small", ("z2", "p4m"), (224, 224, 3), 1000, 16),
+    _family("base", ("z2", "p4m"), (224, 224, 3), 1000, 16),
+)

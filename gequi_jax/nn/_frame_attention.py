@@ -180,18 +180,19 @@ class FrameSelfAttention(nnx.Module):
     def _with_registers(self, x: Array, registers: Array, spatial_shape: tuple[int, ...]) -> tuple[Array, Array]:
         if self.window_shape is not None or self.window_mask is not None:
             raise ValueError("registers: expected global attention, in which every position sees them; got windows.")
-        num_registers, num_positions = registers.shape[1], math.prod(spatial_shape)
-        tokens = jnp.concatenate([x.reshape(x.shape[0], -1, *x.shape[-2:]), registers.astype(x.dtype)], axis=1)
-        positions = np.pad(window_offsets(spatial_shape), ((0, num_registers), (0, 0)))
+        positions = window_offsets(spatial_shape).reshape(*spatial_shape, -1)
+        on_grid = (part.reshape(x.shape[0], -1, *part.shape[-3:]) for part in self._projections(x, positions))
+        parts = zip(on_grid, self._projections(registers, None), strict=True)
+        tokens = (jnp.concatenate(part, axis=1) for part in parts)
         bias = self._position_bias(spatial_shape)
         if bias is not None:
             _, offsets = relative_positions(spatial_shape)
             bias = jnp.moveaxis(jnp.take(bias, offsets, axis=1), -1, 1)  # [group, heads, q, k]
-            bias = jnp.pad(bias, ((0, 0), (0, 0), (0, num_registers), (0, num_registers)))
-        heads = functional.frame_attention(*self._projections(tokens, positions), bias, **self._options())
-        out = self.out(heads.reshape(*heads.shape[:-2], -1))
-        on_grid, registers = jnp.split(out, [num_positions], axis=1)
-        return on_grid.reshape(*x.shape[:-1], -1), registers
+            bias = jnp.pad(bias, ((0, 0), (0, 0), *((0, registers.shape[1]),) * 2))
+        heads = functional.frame_attention(*tokens, bias, **self._options())
+        heads = heads.reshape(*heads.shape[:-2], -1)
+        seen, own = jnp.split(heads, [math.prod(spatial_shape)], axis=1)
+        return self.out(seen.reshape(*x.shape[:-1], -1)), self.out(own)
 
     def _options(self) -> dict[str, Any]:
         key = self.dropout.next_key()
@@ -207,13 +208,13 @@ class FrameSelfAttention(nnx.Module):
         shape = (self.num_heads, self.head_features // 2, self.group.dim)
         return nnx.Param(frequency_init(rngs.params(), shape, self.param_dtype))
 
-    def _projections(self, x: Array, positions: np.ndarray) -> tuple[Array, Array, Array]:
-        """Queries and keys with rotary encodings, and values, `[batch, *tokens, group, heads, features]`."""
+    def _projections(self, x: Array, positions: np.ndarray | None) -> tuple[Array, Array, Array]:
+        """Queries and keys, with rotary encodings of their positions, and values: `[batch, *tokens, group, heads, d]`."""
         qkv = self.qkv(x)
         query, key, value = (
             part.reshape(*part.shape[:-1], self.num_heads, self.head_features) for part in jnp.split(qkv, 3, axis=-1)
         )
-        if self.frequencies is None:
+        if self.frequencies is None or positions is None:
             return query, key, value
         frequencies = self.frequencies[...]
         query, key = (

@@ -57,10 +57,10 @@ class PatchLifting(LiftingConv):
         strides = self.patch_size if strides is None else check_positive_integer("strides", strides)
         overlap = self.patch_size - strides
         if overlap < 0 or overlap % 2:
+            even = ", ".join(map(str, range(2 - self.patch_size % 2, self.patch_size + 1, 2)))
             raise ValueError(
                 f"strides: expected patches of side {self.patch_size} that overlap by an even number of positions, so that "
-                f"they lie evenly about the centre; got strides of {strides}; use {max(1, self.patch_size - overlap - 1)} "
-                f"or {self.patch_size}."
+                f"they lie evenly about the centre; got strides of {strides}; use one of {even}."
             )
         super().__init__(
             in_features,

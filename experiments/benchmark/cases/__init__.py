@@ -13,6 +13,7 @@ from experiments.benchmark.cases._self_attention import (
     lifting_self_attention,
 )
 from experiments.benchmark.cases._training_step import training_step
+from experiments.benchmark.cases._transformers import transformers
 
 
 def sections(quick: bool, torch_python: pathlib.Path | None = None) -> dict[str, Callable[[], Iterator[Case]]]:
@@ -28,6 +29,7 @@ def sections(quick: bool, torch_python: pathlib.Path | None = None) -> dict[str,
         "global self-attention": global_self_attention,
         "group convolution": group_convolution,
         "attentive convolution": attentive_convolution,
+        "transformers": transformers,
         "training step": functools.partial(training_step, torch_python=torch_python),
     }
     return {section: functools.partial(make, section, quick) for section, make in makers.items()}

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def training_step(section: str, quick: bool, torch_python: pathlib.Path | None) 
     names = QUICK if quick else [name for name in models.list_models() if name.startswith("rotmnist_")]
     for name in names:
         batch_size: int = 4 if quick else BATCH_SIZES.get(name) or _config(name).batch_size
-        contenders: dict[str, Contender] = {"gequi_jax": JaxContender(lambda n=name, b=batch_size: _step(n, b))}
+        contenders: dict[str, Contender] = {"gequi_jax": JaxContender(lambda n=name, b=batch_size: step_program(n, b))}
         if torch_python is not None and name in NETWORKS:
             contenders["PyTorch"] = TorchContender(torch_python, name, batch_size)
         yield Case(section, dict(model=name, batch=batch_size), (), contenders, passes=(STEP,))
@@ -42,8 +43,16 @@ def _config(name: str) -> Config:
         return load_config("default")  # small models and other groups have no file of their own
 
 
-def _step(name: str, batch_size: int) -> Program:
+def step_program(name: str, batch_size: int, **overrides: Any) -> Program:
+    """A training step of a network on random images.
+
+    Args:
+      name: a name of `gequi_jax.models.list_models()`.
+      batch_size: the number of images.
+      **overrides: arguments of the network.
+    """
     config = _config(name)
+    config.model_overrides = {**config.model_overrides, **overrides}
     config.model, config.batch_size = name, batch_size
     config.num_devices = config.num_seeds = 1
     layout = create_layout(1, batch_size=batch_size, seeded=False)
@@ -55,9 +64,10 @@ def _step(name: str, batch_size: int) -> Program:
         layout=layout,
     )
     info = models.model_info(name)
+    input_shape = config.model_overrides.get("input_shape", info.input_shape)
     random = np.random.default_rng(0)
     batch = {
-        "image": random.integers(0, 256, (batch_size, *info.input_shape)).astype(np.uint8),
+        "image": random.integers(0, 256, (batch_size, *input_shape)).astype(np.uint8),
         "label": random.integers(0, info.num_classes, batch_size).astype(np.int32),
     }
     return Program(program.train_step, (state, layout.place(batch)))

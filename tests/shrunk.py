@@ -25,8 +25,8 @@ def overrides(name: str) -> dict:
     channels = models.model_info(name).input_shape[-1]
     if name.endswith("_sa"):
         return _gsa_net(name, channels)
-    if name.startswith("vit_"):
-        return _vision_transformer(channels)
+    if "vit_" in name:
+        return _vision_transformer(name, channels)
     if name.endswith("_densenet"):
         # Five attentive blocks, each with a constructor of its own; plain ones may be fewer.
         attentive = "alpha" in name
@@ -41,8 +41,10 @@ def overrides(name: str) -> dict:
     return {"features": 2, "dropout_rate": 0.1}
 
 
-def _vision_transformer(channels: int) -> dict:
+def _vision_transformer(name: str, channels: int) -> dict:
     rates = dict.fromkeys(("attention_dropout_rate", "dropout_rate", "drop_path_rate"), 0.1)
+    if name.startswith("rotmnist_"):
+        return {"features": 4, "depths": (1, 1), "input_shape": (8, 8, channels), **rates}
     return {"features": 4, "depths": (2,), "patch_size": 2, "input_shape": (6, 6, channels), **rates}
 
 

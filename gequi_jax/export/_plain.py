@@ -83,8 +83,8 @@ def _(layer: Any) -> nnx.Module:
     return layer if layer.window_shape is None else PlainSelfAttention(layer)
 
 
-@_plain.register
-def _(layer: nn.FrameSelfAttention) -> nnx.Module:
+@_plain.register(nn.FrameSelfAttention)
+def _(layer: Any) -> nnx.Module:
     # It asks the group for the frames.
     layer.qkv, layer.out = PlainLinear(layer.qkv), PlainLinear(layer.out)
     return layer

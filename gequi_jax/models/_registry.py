@@ -60,7 +60,8 @@ class ModelInfo:
         graph, state = nnx.split(self._outline)
         images = jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32)
         lowered = jax.jit(lambda state, x: nnx.merge(graph, state)(x)).lower(state, images)
-        return float(lowered.cost_analysis()["flops"])
+        cost: Any = lowered.cost_analysis()
+        return float(cost["flops"])
 
     @functools.cached_property
     def _outline(self) -> nnx.Module:

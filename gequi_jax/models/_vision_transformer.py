@@ -1,8 +1,9 @@
 """Vision transformers on the group: attention by frames, and linear maps in the Fourier basis of the group."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -111,45 +112,39 @@ class VisionTransformer(nnx.Module):
         self.num_registers = check_non_negative_integer("num_registers", num_registers)
         self.class_token = class_token
         windows = self._windows(window_size)
+        features = check_positive_integer("features", features)
+        heads = heads_of_a_frame(features) if num_heads is None else check_positive_integer("num_heads", num_heads)
         types = {"dtype": dtype, "param_dtype": param_dtype}
         common = {"group": group, "precision": precision, "kernel_init": kernel_init, "rngs": rngs, **types}
 
-        features = check_positive_integer("features", features)
-        heads = heads_of_a_frame(features) if num_heads is None else check_positive_integer("num_heads", num_heads)
         self.patches = PatchLifting(self.input_shape[-1], features, patch_size, strides=strides, **common)
-        num_tokens = self.num_registers + class_token
+        tokens = (self.num_registers + class_token, features)
         token_init = nnx.initializers.normal(0.02)
-        self.registers = (
-            nnx.Param(token_init(rngs.params(), (num_tokens, features), param_dtype)) if num_tokens else nnx.data(None)
+        self.registers = nnx.Param(token_init(rngs.params(), tokens, param_dtype)) if tokens[0] else nnx.data(None)
+        attention = functools.partial(
+            FrameSelfAttention, position_encoding=position_encoding, dropout_rate=attention_dropout_rate
         )
-        rates = iter(np.linspace(0.0, check_rate("drop_path_rate", drop_path_rate), sum(self.depths)).tolist())
-        blocks, mergings = [], []
-        for stage, (depth, window) in enumerate(zip(self.depths, windows, strict=True)):
-            width = features * 2**stage
-            attention = functools.partial(
-                FrameSelfAttention,
-                num_heads=heads * 2**stage,
-                window_size=window,
-                position_encoding=position_encoding,
-                dropout_rate=attention_dropout_rate,
+        block = functools.partial(
+            TransformerBlock,
+            mlp_ratio=mlp_ratio,
+            dropout_rate=dropout_rate,
+            initial_layer_scale=initial_layer_scale,
+            epsilon=epsilon,
+            **common,
+        )
+        stages = [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]
+        rates = np.linspace(0.0, check_rate("drop_path_rate", drop_path_rate), len(stages)).tolist()
+        self.blocks = nnx.List(
+            block(
+                features * 2**stage,
+                attention=functools.partial(attention, num_heads=heads * 2**stage, window_size=windows[stage]),
+                drop_path_rate=rate,
             )
-            if stage:
-                mergings.append(PatchMerging(width // 2, width, **common))
-            blocks += [
-                TransformerBlock(
-                    width,
-                    attention=attention,
-                    mlp_ratio=mlp_ratio,
-                    dropout_rate=dropout_rate,
-                    drop_path_rate=next(rates),
-                    initial_layer_scale=initial_layer_scale,
-                    epsilon=epsilon,
-                    **common,
-                )
-                for _ in range(depth)
-            ]
-        self.blocks, self.mergings = nnx.List(blocks), nnx.List(mergings)
-        last = features * 2 ** (len(self.depths) - 1)
+            for stage, rate in zip(stages, rates, strict=True)
+        )
+        widths = [features * 2**stage for stage in range(len(self.depths))]
+        self.mergings = nnx.List(PatchMerging(*sizes, **common) for sizes in itertools.pairwise(widths))
+        last = widths[-1]
         self.norm = ChannelNorm(last, epsilon=epsilon, reduction_axes=(-2, -1), rngs=rngs, **types)
         linear = {"precision": precision, "rngs": rngs, **types}
         self.head = (
@@ -183,7 +178,7 @@ class VisionTransformer(nnx.Module):
         )
 
     def _run_stages(self, x: Array) -> Array:
-        blocks = iter(self.blocks)
+        blocks: Iterator[Any] = iter(self.blocks)
         for stage, depth in enumerate(self.depths):
             if stage:
                 x = self.mergings[stage - 1](x)

@@ -38,7 +38,28 @@ def _family(
     )
 
 
+# Digits: patches of 4 positions that overlap, attention in windows on 14x14 positions, then among all of 7x7.
+_ROTMNIST = Family(
+    template="rotmnist_vit_{group}",
+    network=VisionTransformer,
+    arguments={
+        "input_shape": (28, 28, 1),
+        "num_classes": 10,
+        "patch_size": 4,
+        "patch_strides": 2,
+        "depths": (2, 3),
+        "num_heads": 2,
+        "window_size": (5, None),
+        "drop_path_rate": 0.1,
+    },
+    paper=_PAPER,
+    table=None,
+    reported=dict.fromkeys(("z2", "p4"), (None, None)),
+    features=functools.partial(_features, total=64),
+)
+
 FAMILIES = (
+    _ROTMNIST,
     _family("tiny", ("z2", "p4", "p4m"), (224, 224, 3), 1000, 16),
     _family("small", ("z2", "p4m"), (224, 224, 3), 1000, 16),
     _family("base", ("z2", "p4m"), (224, 224, 3), 1000, 16),

@@ -133,16 +133,15 @@ class FrameSelfAttention(nnx.Module):
         self.out = GroupLinear(self.qkv_features, self.out_features, **linear)
         self.frequencies = self._frequencies(frequency_init, rngs) if rotary else nnx.data(None)
         wide = None if dtype is None else float32_or_wider(dtype)
-        self.position_encoding = (
-            nnx.data(None)
-            if position_encoding is None
-            else position_encoding(self.num_heads, dim=group.dim, dtype=wide, **types)
-        )
-        if position_encoding is not None and self.position_encoding.features != self.num_heads:
-            raise ValueError(
-                f"position_encoding: expected {self.num_heads} features, one for each head; got "
-                f"{self.position_encoding.features}; use FourierEncoding, which has any number."
-            )
+        self.position_encoding = nnx.data(None)
+        if position_encoding is not None:
+            encoding: Any = position_encoding(self.num_heads, dim=group.dim, dtype=wide, **types)
+            if encoding.features != self.num_heads:
+                raise ValueError(
+                    f"position_encoding: expected {self.num_heads} features, one for each head; got {encoding.features}; use "
+                    "FourierEncoding, which has any number."
+                )
+            self.position_encoding = encoding
 
     def __call__(
         self, x: FeatureMap, registers: Float[Array, "batch registers group in_features"] | None = None
@@ -183,13 +182,13 @@ class FrameSelfAttention(nnx.Module):
         positions = window_offsets(spatial_shape).reshape(*spatial_shape, -1)
         on_grid = (part.reshape(x.shape[0], -1, *part.shape[-3:]) for part in self._projections(x, positions))
         parts = zip(on_grid, self._projections(registers, None), strict=True)
-        tokens = (jnp.concatenate(part, axis=1) for part in parts)
+        query, key, value = (jnp.concatenate(part, axis=1) for part in parts)
         bias = self._position_bias(spatial_shape)
         if bias is not None:
             _, offsets = relative_positions(spatial_shape)
             bias = jnp.moveaxis(jnp.take(bias, offsets, axis=1), -1, 1)  # [group, heads, q, k]
             bias = jnp.pad(bias, ((0, 0), (0, 0), *((0, registers.shape[1]),) * 2))
-        heads = functional.frame_attention(*tokens, bias, **self._options())
+        heads = functional.frame_attention(query, key, value, bias, **self._options())
         heads = heads.reshape(*heads.shape[:-2], -1)
         seen, own = jnp.split(heads, [math.prod(spatial_shape)], axis=1)
         return self.out(seen.reshape(*x.shape[:-1], -1)), self.out(own)

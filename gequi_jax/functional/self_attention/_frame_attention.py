@@ -1,6 +1,7 @@
 """Attention in which every frame attends by itself: ordinary attention of |H| times as many heads."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, Int
 from gequi_jax.actions import relative_positions
 from gequi_jax.functional._types import wide_type
-from gequi_jax.functional._windows import WindowMask, WindowSize, resolve_window
+from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
 from gequi_jax.functional.self_attention._dropout import Dropout, resolve_dropout
 from gequi_jax.functional.self_attention._frame_windows import window_tiles
 from gequi_jax.groups import FiniteGroup
@@ -68,30 +69,14 @@ def frame_self_attention(
     for array in (query, key, value):
         check_spatial_axes(array, group, other_axes=("batch", "group", "heads", "features"))
         check_group_axis(array, group, axis=-3)
-    spatial_shape = query.shape[1 : 1 + group.dim]
-    window = resolve_window(window_size, window_mask, group=group, spatial_shape=spatial_shape)
-    if not window.mask[window.size // 2]:
-        raise ValueError("window_mask: expected a mask that contains the centre, so that every query has a key.")
     _check_shapes(query, key, value)
-    if position_bias is not None and position_bias.shape != (group.order, window.size, query.shape[-2]):
-        raise ValueError(
-            f"position_bias: expected [group, window, heads] = {(group.order, window.size, query.shape[-2])} for the "
-            f"window {window.shape}; got shape {position_bias.shape}."
-        )
-    options = {"scale": scale, "dropout": resolve_dropout(dropout_rate, dropout_key), "implementation": implementation}
-    merged = tuple(x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, value))  # group * heads
-    if window.is_global:
-        _, offsets = relative_positions(spatial_shape)
-        mask = None if window.mask.all() else window.mask[offsets][None, None]
-        tokens = tuple(x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in merged)
-        out = _attend(*tokens, _bias_of_offsets(position_bias, offsets), mask, **options)
-        return out.reshape(query.shape)
-    tiles = window_tiles(spatial_shape, window)
-    bias = _bias_of_offsets(position_bias, tiles.offsets)
-    queries, keys, values = tiles.split(merged[0]), *(tiles.split_with_halo(x) for x in merged[1:])
-    mask = jnp.broadcast_to(tiles.valid[None], (query.shape[0], *tiles.valid.shape))
-    out = _attend(queries, keys, values, bias, mask.reshape(-1, 1, *mask.shape[2:]), **options)
-    return tiles.join(out, query.shape[0]).reshape(query.shape)
+    window = resolve_window(window_size, window_mask, group=group, spatial_shape=query.shape[1 : 1 + group.dim])
+    _check_window(window, position_bias, (group.order, window.size, query.shape[-2]))
+    dropout = resolve_dropout(dropout_rate, dropout_key)
+    merged = [x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, value)]  # group * heads
+    attend = _attend_globally if window.is_global else _attend_in_windows
+    out = attend(merged, position_bias, window, scale=scale, dropout=dropout, implementation=implementation)
+    return out.reshape(query.shape)
 
 
 def frame_attention(
@@ -131,12 +116,11 @@ def frame_attention(
     expected = (*query.shape[2:4], query.shape[1], key.shape[1])
     if bias is not None and bias.shape != expected:
         raise ValueError(f"bias: expected [group, heads, queries, keys] = {expected}; got shape {bias.shape}.")
-    merged = (x.reshape(*x.shape[:2], -1, x.shape[-1]) for x in (query, key, value))
     dropout = resolve_dropout(dropout_rate, dropout_key)
+    merged = [x.reshape(*x.shape[:2], -1, x.shape[-1]) for x in (query, key, value)]
     bias = None if bias is None else bias.reshape(-1, *bias.shape[2:])
-    return _attend(*merged, bias, None, scale=scale, dropout=dropout, implementation=implementation).reshape(
-        query.shape
-    )
+    options = {"scale": scale, "dropout": dropout, "implementation": implementation}
+    return _attend(merged[0], merged[1], merged[2], bias, None, **options).reshape(query.shape)
 
 
 def _check_shapes(query: Array, key: Array, value: Array) -> None:
@@ -145,6 +129,40 @@ def _check_shapes(query: Array, key: Array, value: Array) -> None:
             f"key, value: expected one shape, with the batch and the (group, heads, features) of the query, {query.shape}; "
             f"got {key.shape} and {value.shape}."
         )
+
+
+def _check_window(window: Window, position_bias: Array | None, expected: tuple[int, ...]) -> None:
+    if not window.mask[window.size // 2]:
+        raise ValueError("window_mask: expected a mask that contains the centre, so that every query has a key.")
+    if position_bias is not None and position_bias.shape != expected:
+        raise ValueError(
+            f"position_bias: expected [group, window, heads] = {expected} for the window {window.shape}; got shape "
+            f"{position_bias.shape}."
+        )
+
+
+def _attend_globally(merged: Sequence[Array], position_bias: Array | None, window: Window, **options: Any) -> Array:
+    """Attention of queries, keys and values `[batch, *spatial, group * heads, features]` at all positions."""
+    _, offsets = relative_positions(merged[0].shape[1:-2])
+    mask = None if window.mask.all() else window.mask[offsets][None, None]
+    query, key, value = (x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in merged)
+    return _attend(query, key, value, _bias_of_offsets(position_bias, offsets), mask, **options)
+
+
+def _attend_in_windows(merged: Sequence[Array], position_bias: Array | None, window: Window, **options: Any) -> Array:
+    """The same in windows, tile by tile."""
+    query, key, value = merged
+    tiles = window_tiles(query.shape[1:-2], window)
+    mask = jnp.broadcast_to(tiles.valid[None], (query.shape[0], *tiles.valid.shape))
+    out = _attend(
+        tiles.split(query),
+        tiles.split_with_halo(key),
+        tiles.split_with_halo(value),
+        _bias_of_offsets(position_bias, tiles.offsets),
+        mask.reshape(-1, 1, *mask.shape[2:]),
+        **options,
+    )
+    return tiles.join(out, query.shape[0])
 
 
 def _bias_of_offsets(position_bias: Array | None, offsets: Int[np.ndarray, "q k"]) -> Array | None:

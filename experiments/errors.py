@@ -1,9 +1,10 @@
 """User mistakes: the exception, the hint for a misspelt name, and how a command reports them."""
 
 import argparse
+import contextlib
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 
@@ -33,14 +34,22 @@ def check_choice(field: str, value: Any, choices: Iterable[str]) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises UserError, so that `fail` reports every mistake in the same way."""
+    """An argument parser that raises UserError, so that `exit_on_user_error` reports every mistake in the same way."""
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError with the message of argparse."""
         raise UserError(message)
 
 
-def fail(error: Exception) -> NoReturn:
-    """Prints a user mistake as one line on the error stream and exits with code 2."""
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2)
+@contextlib.contextmanager
+def exit_on_user_error() -> Iterator[None]:
+    """Prints a user mistake as one line on the error stream and exits with code 2. It decorates the main functions.
+
+    Raises:
+      SystemExit: in place of UserError.
+    """
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

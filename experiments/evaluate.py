@@ -12,11 +12,12 @@ import numpy as np
 
 from experiments import data
 from experiments.data import layouts
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 
 SPLITS = ("train", "validation", "test", "all")
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
     """Parses the flags, evaluates and prints."""
     parser = Parser(prog="python -m experiments.evaluate", description="Metrics of a run on a labelled set.")
@@ -27,21 +28,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
     parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
     parser.add_argument("--output", help="a .json file for the metrics")
-    try:
-        options = parser.parse_args(arguments)
-        result = evaluate(
-            options.run,
-            options.data,
-            split=options.split,
-            batch_size=options.batch_size,
-            over_group=options.over_group,
-            over_seeds=options.over_seeds,
-        )
-        show(result)
-        if options.output:
-            _save(result, options.output)
-    except UserError as error:
-        fail(error)
+    options = parser.parse_args(arguments)
+    result = evaluate(
+        options.run,
+        options.data,
+        split=options.split,
+        batch_size=options.batch_size,
+        over_group=options.over_group,
+        over_seeds=options.over_seeds,
+    )
+    show(result)
+    if options.output:
+        _save(result, options.output)
 
 
 def evaluate(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import report
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 from experiments.results import summary
 from experiments.runs import Run, load_run
 from gequi_jax import export, models
@@ -21,29 +21,18 @@ from gequi_jax import export, models
 FORMATS = {"safetensors": ".safetensors", "stablehlo": ".stablehlo", "onnx": ".onnx"}
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
-    """Writes the file.
-
-    Args:
-      arguments: the arguments after the name of the program; by default those of the process.
-
-    Raises:
-      SystemExit: with code 2 and one line on the error stream, after a user mistake.
-    """
+    """Writes the file."""
     parser = Parser(description="Exports the network of a finished run.")
     parser.add_argument("run", help="the work directory of the run")
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
     parser.add_argument("--output", help="the file; by default named after the network, in the work directory")
-    try:
-        options = parser.parse_args(arguments)
-        run = load_run(options.run)
-        output = pathlib.Path(options.output or run.workdir / f"{run.config.model}{FORMATS[options.to]}")
-        _write(run, options.to, output)
-        print(
-            f"{output}: {run.config.model}, test accuracy {100 * run.accuracy:.2f} %, {output.stat().st_size:,} bytes"
-        )
-    except UserError as error:
-        fail(error)
+    options = parser.parse_args(arguments)
+    run = load_run(options.run)
+    output = pathlib.Path(options.output or run.workdir / f"{run.config.model}{FORMATS[options.to]}")
+    _write(run, options.to, output)
+    print(f"{output}: {run.config.model}, test accuracy {100 * run.accuracy:.2f} %, {output.stat().st_size:,} bytes")
 
 
 def _write(run: Run, target: str, output: pathlib.Path) -> None:

@@ -5,28 +5,17 @@ import sys
 from logging import getLogger
 
 from experiments.config import flags, schema
-from experiments.errors import UserError, fail
+from experiments.errors import exit_on_user_error
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
-    """Parses the flags and trains.
-
-    Args:
-      arguments: the arguments after the name of the program; by default those of the process.
-
-    Raises:
-      SystemExit: with code 2 and one line on the error stream, after a user mistake.
-    """
-    try:
-        command = flags.parse(sys.argv[1:] if arguments is None else arguments)
-        if command.help:
-            print(
-                f"{flags.USAGE}\nFields of the configuration, with their values:\n\n{schema.describe(command.config)}"
-            )
-            return
+    """Parses the flags and trains."""
+    command = flags.parse(sys.argv[1:] if arguments is None else arguments)
+    if command.help:
+        print(f"{flags.USAGE}\nFields of the configuration, with their values:\n\n{schema.describe(command.config)}")
+    else:
         _train(command)
-    except UserError as error:
-        fail(error)
 
 
 def _train(command: flags.Command) -> None:

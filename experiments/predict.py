@@ -18,37 +18,35 @@ from rich.progress import track
 
 from experiments import data
 from experiments.data import formats
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 
 Row = dict[str, Any]
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
     """Parses the flags and predicts."""
-    try:
-        options = _parser().parse_args(arguments)
-        if options.batch_size < 1:
-            raise UserError(f"--batch_size: expected a positive integer; got {options.batch_size}")
-        if options.output and pathlib.Path(options.output).suffix not in (".csv", ".json"):
-            raise UserError(f"--output {options.output}: expected a name that ends in .csv or .json")
-        files = find_images(options.paths)
-        rows, names = predict_files(
-            options.run,
-            files,
-            batch_size=options.batch_size,
-            over_group=options.over_group,
-            over_seeds=options.over_seeds,
+    options = _parser().parse_args(arguments)
+    if options.batch_size < 1:
+        raise UserError(f"--batch_size: expected a positive integer; got {options.batch_size}")
+    if options.output and pathlib.Path(options.output).suffix not in (".csv", ".json"):
+        raise UserError(f"--output {options.output}: expected a name that ends in .csv or .json")
+    files = find_images(options.paths)
+    rows, names = predict_files(
+        options.run,
+        files,
+        batch_size=options.batch_size,
+        over_group=options.over_group,
+        over_seeds=options.over_seeds,
+    )
+    write(rows, names, options.output)
+    if options.attention:
+        draw_attention(
+            options.run, [pathlib.Path(row["file"]) for row in rows if "error" not in row], options.attention
         )
-        write(rows, names, options.output)
-        if options.attention:
-            draw_attention(
-                options.run, [pathlib.Path(row["file"]) for row in rows if "error" not in row], options.attention
-            )
-        unread = sum("error" in row for row in rows)
-        if unread:
-            raise UserError(f"{unread} of {len(rows)} files could not be read; the column error says why")
-    except UserError as error:
-        fail(error)
+    unread = sum("error" in row for row in rows)
+    if unread:
+        raise UserError(f"{unread} of {len(rows)} files could not be read; the column error says why")
 
 
 def _parser() -> Parser:

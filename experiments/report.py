@@ -12,7 +12,7 @@ import statistics
 from typing import Any
 
 from experiments.config import Config, rows, saved
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 from experiments.results import summary
 from gequi_jax import models
 
@@ -46,6 +46,7 @@ COLUMNS = (
 )
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
     """Writes the table."""
     parser = Parser(description="Collects finished runs into a table.")
@@ -54,10 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--record", metavar="RUN", help="record a finished run as the baseline that other summaries quote"
     )
-    output = OUTPUT
+    options = parser.parse_args(arguments)
+    output = pathlib.Path(options.output)
     try:
-        options = parser.parse_args(arguments)
-        output = pathlib.Path(options.output)
         if options.record:
             print(f"recorded in {record(pathlib.Path(options.record))}")
             return
@@ -65,10 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
         page, _, remarks = output.read_text().partition(REMARKS) if output.exists() else ("", "", "")
         output.write_text(f"{render(runs, page)}\n{REMARKS}\n{remarks.lstrip()}")
         print(f"{len(runs)} runs written to {output}")
-    except UserError as error:
-        fail(error)
     except OSError as error:
-        fail(UserError(f"{output} cannot be written ({error.strerror})"))
+        raise UserError(f"{output} cannot be written ({error.strerror})") from error
 
 
 def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,13 @@
 import os
 
 import jax
+import jaxtyping
 import pytest
+
+from tests import annotations
+
+# Before the first import of the library, here and in every worker of pytest-xdist.
+jaxtyping.install_import_hook("gequi_jax", f"{annotations.__name__}.check_arrays")
 
 jax.config.update("jax_default_matmul_precision", "highest")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -32,3 +38,11 @@ def x64():
     """Runs a test with 64-bit types. Flax's norms ask for the wider of two types, which strict promotion refuses."""
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         yield
+
+
+@pytest.fixture
+def wrong_shapes():
+    """Leaves arrays unchecked, so that one of the wrong shape reaches the library and its message."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

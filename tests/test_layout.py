@@ -12,6 +12,7 @@ LAYERS = [
     "_typing",
     "_checks",
     "_modules",
+    "_random_mask",
     "_version",
     "groups",
     "actions",

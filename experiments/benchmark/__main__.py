@@ -3,8 +3,6 @@
 Memory is the temporary memory of the compiled program as XLA plans it, without arguments and results.
 """
 
-import sys
-
 import rich
 
 from experiments.benchmark import options, page, plots, record, tables
@@ -13,23 +11,14 @@ from experiments.benchmark.growth import growth
 from experiments.benchmark.measure import measure
 from experiments.benchmark.measurement import Measurement, by_section
 from experiments.benchmark.options import Options
-from experiments.errors import UserError, fail
+from experiments.errors import UserError, exit_on_user_error
 from experiments.results.environment import environment
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the benchmark.
-
-    Args:
-      arguments: the arguments after the program's name; those of the process by default.
-
-    Raises:
-      SystemExit: with code 2 and one line on the error stream after a mistake of the user.
-    """
-    try:
-        run(options.parse(sys.argv[1:] if arguments is None else arguments))
-    except UserError as error:
-        fail(error)
+    """Runs the benchmark."""
+    run(options.parse(arguments))
 
 
 def run(chosen: Options) -> None:

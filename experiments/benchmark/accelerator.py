@@ -16,7 +16,7 @@ from typing import Any
 import rich
 
 from experiments.benchmark import accelerator_tasks
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 
 PYTHON = sys.executable
 STEPS = ("rotmnist_r4_sa:64", "rotmnist_p4_cnn:128", "rotmnist_alpha_f_p4_cnn:128", "rotmnist_alpha_p4_cnn:128")
@@ -52,19 +52,10 @@ def tasks(chosen: argparse.Namespace) -> dict[str, list[str]]:
     return commands
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the tasks that are left.
-
-    Args:
-      arguments: the arguments after the program's name; those of the process by default.
-
-    Raises:
-      SystemExit: with code 2 and one line on the error stream after a mistake of the user.
-    """
-    try:
-        run(_parse(sys.argv[1:] if arguments is None else arguments))
-    except UserError as error:
-        fail(error)
+    """Runs the tasks that are left."""
+    run(_parse(arguments))
 
 
 def run(chosen: argparse.Namespace) -> None:
@@ -126,7 +117,7 @@ def _result(command: list[str], seconds: float) -> dict[str, Any]:
     return {"ok": ok, "seconds": time.monotonic() - start, "values": values, "output": output[-4000:]}
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m experiments.benchmark.accelerator", description="Measures an accelerator.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to check that everything runs")
     parser.add_argument("--minutes", type=float, default=14.0, help="after which no task starts or continues (14)")

@@ -11,7 +11,6 @@ import functools
 import json
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +24,7 @@ from jax.sharding import SingleDeviceSharding
 from experiments import data
 from experiments.benchmark.page import PAGE
 from experiments.config.loading import load_config
-from experiments.errors import Parser, UserError, did_you_mean, fail
+from experiments.errors import Parser, UserError, did_you_mean, exit_on_user_error
 from experiments.results.environment import environment
 from experiments.training import step
 from experiments.training.recipe import create_recipe
@@ -143,19 +142,10 @@ def cells(plan: Plan) -> tuple[str, ...]:
     return (f"`{plan.network}`", plan.attention or "-", str(plan.batch), *texts, f"{plan.compile_seconds:.0f}")
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
-    """Compiles what is missing, and writes the record after each program.
-
-    Args:
-      arguments: the arguments after the program's name; those of the process by default.
-
-    Raises:
-      SystemExit: with code 2 and one line on the error stream after a mistake of the user.
-    """
-    try:
-        run(_parse(sys.argv[1:] if arguments is None else arguments))
-    except UserError as error:
-        fail(error)
+    """Compiles what is missing, and writes the record after each program."""
+    run(_parse(arguments))
 
 
 def run(chosen: argparse.Namespace) -> None:
@@ -176,7 +166,7 @@ def run(chosen: argparse.Namespace) -> None:
         write_page(list(plans.values()), chosen.topology, PAGE)
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m experiments.benchmark.ahead_of_time", description="Training steps, compiled for a TPU."
     )

@@ -33,8 +33,8 @@ class Options:
     write_docs: bool
 
 
-def parse(arguments: list[str]) -> Options:
-    """Reads the options.
+def parse(arguments: list[str] | None) -> Options:
+    """Reads the options, by default those of the process.
 
     Raises:
       UserError: an unknown option, section or value, or an output directory that cannot be made.

@@ -4,21 +4,19 @@ CIFAR-10 and PatchCamelyon are downloaded; preparing them needs TensorFlow (the 
 rotated_mnist is made from the files in DIR, without TensorFlow. The format is array_record, which allows random access.
 """
 
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 
 NAMES = ("cifar10", "patch_camelyon", "rotated_mnist")
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
     """Downloads and prepares one data set."""
     parser = Parser(description="Prepares a data set for training.")
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--data_dir", default="data")
-    try:
-        options = parser.parse_args(arguments)
-        prepare(options.name, options.data_dir)
-    except UserError as error:
-        fail(error)
+    options = parser.parse_args(arguments)
+    prepare(options.name, options.data_dir)
 
 
 def prepare(name: str, directory: str) -> None:

@@ -7,7 +7,7 @@ import argparse
 import pathlib
 import sys
 
-from experiments.errors import Parser, UserError, fail
+from experiments.errors import Parser, UserError, exit_on_user_error
 from experiments.visualize.attention.command import PICTURE as ATTENTION
 from experiments.visualize.picture import Output
 from experiments.visualize.pose_index.command import PICTURE as POSE_INDEX
@@ -18,25 +18,16 @@ DEFAULT = ATTENTION
 PICTURES = {picture.name: picture for picture in (ATTENTION, RECEPTIVE_FIELDS, POSE_INDEX, STEERABILITY)}
 
 
+@exit_on_user_error()
 def main(arguments: list[str] | None = None) -> None:
-    """Makes a picture and prints its caption and its files.
-
-    Args:
-      arguments: the arguments after the program's name; those of the process by default.
-
-    Raises:
-      SystemExit: with code 2 and one line on the error stream after a mistake of the user.
-    """
+    """Makes a picture and prints its caption and its files."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    output = Output(options.out)
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-        output = Output(options.out)
-        try:
-            caption = PICTURES[options.picture].make(options, output)
-        except OSError as error:
-            raise UserError(f"--out {options.out}: cannot be written ({error.strerror})") from error
-        print(caption, *output.paths, sep="\n")
-    except UserError as error:
-        fail(error)
+        caption = PICTURES[options.picture].make(options, output)
+    except OSError as error:
+        raise UserError(f"--out {options.out}: cannot be written ({error.strerror})") from error
+    print(caption, *output.paths, sep="\n")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """Lifting and group convolutions, each one plain convolution with an expanded filter bank."""
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -57,13 +58,9 @@ def lifting_conv(
     Reference: Romero et al. (2020), Eqs. 9 to 13.
     """
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
-    bank = transformed_bank(
-        transform_kernel, kernel, group, window_mask, allow_inequivariant
-    )  # [out_group, *window, in, out]
-    filters = jnp.moveaxis(bank, 0, -2)
-    filters = filters.reshape(*filters.shape[:-2], -1)
-    y = _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
-    return y.reshape(*y.shape[:-1], group.order, -1)
+    bank = transformed_bank(transform_kernel, kernel, group, window_mask, allow_inequivariant)
+    sampling = resolve_sampling(x, kernel, group, strides, padding, kernel_dilation, allow_inequivariant)
+    return _convolve_with_bank(x, bank, group, sampling, precision)
 
 
 def group_conv(
@@ -107,14 +104,9 @@ def group_conv(
     """
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
-    bank = transformed_bank(
-        transform_group_kernel, kernel, group, window_mask, allow_inequivariant
-    )  # [out_group, *window, group, in, out]
-    filters = jnp.moveaxis(bank, 0, -2)
-    filters = filters.reshape(*filters.shape[: group.dim], kernel.shape[-3] * kernel.shape[-2], -1)
-    merged = x.reshape(*x.shape[:-2], -1)
-    y = _convolve(merged, filters, strides, padding, kernel_dilation, allow_inequivariant, precision)
-    return y.reshape(*y.shape[:-1], group.order, -1)
+    bank = transformed_bank(transform_group_kernel, kernel, group, window_mask, allow_inequivariant)
+    sampling = resolve_sampling(x, kernel, group, strides, padding, kernel_dilation, allow_inequivariant)
+    return _convolve_with_bank(x, bank, group, sampling, precision)
 
 
 def transformed_bank(
@@ -199,19 +191,47 @@ def resolve_padding(
     return pads
 
 
-def _convolve(x, filters, strides, padding, kernel_dilation, allow_inequivariant, precision):
-    window_shape = filters.shape[:-2]
-    if x.shape[-1] != filters.shape[-2]:
-        raise ValueError(
-            f"kernel: the filter bank reads {filters.shape[-2]} channels (poses times in_features), "
-            f"but the input has {x.shape[-1]}; make in_features equal to the channels of the input."
-        )
+def resolve_sampling(
+    x: Array,
+    kernel: Array,
+    group: FiniteGroup,
+    strides: int = 1,
+    padding: Padding = "SAME",
+    kernel_dilation: int = 1,
+    allow_inequivariant: bool = False,
+) -> Sampling:
+    """Where a kernel `[*window, ...]` reads an input `[batch, *spatial, ...]`, checked as in `resolve_padding`."""
     pads = resolve_padding(
-        x.shape[1:-1],
-        window_shape,
+        x.shape[1 : 1 + group.dim],
+        kernel.shape[: group.dim],
         strides=strides,
         padding=padding,
         kernel_dilation=kernel_dilation,
         allow_inequivariant=allow_inequivariant,
     )
-    return convolve(x, filters, Sampling(strides, tuple(pads), kernel_dilation), precision=precision)
+    return Sampling(strides, tuple(pads), kernel_dilation)
+
+
+def _convolve_with_bank(
+    x: Array, bank: Array, group: FiniteGroup, sampling: Sampling, precision: jax.lax.PrecisionLike
+) -> Array:
+    """One plain convolution, with the poses and channels of the input merged, and those of the output.
+
+    Args:
+      x: images `[batch, *spatial, channels]` or feature maps `[batch, *spatial, group, channels]`.
+      bank: `[out_group, *window, in_features, out_features]` or `[out_group, *window, group, in_features, out_features]`.
+      group: the group H.
+      sampling: strides, padding and dilation.
+      precision: as in `jax.lax.conv_general_dilated`.
+    """
+    window_shape = bank.shape[1 : 1 + group.dim]
+    filters = jnp.moveaxis(bank, 0, -2)
+    filters = filters.reshape(*window_shape, math.prod(bank.shape[1 + group.dim : -1]), -1)
+    x = x.reshape(*x.shape[: 1 + group.dim], math.prod(x.shape[1 + group.dim :]))
+    if x.shape[-1] != filters.shape[-2]:
+        raise ValueError(
+            f"kernel: the filter bank reads {filters.shape[-2]} channels (poses times in_features), "
+            f"but the input has {x.shape[-1]}; make in_features equal to the channels of the input."
+        )
+    y = convolve(x, filters, sampling, precision=precision)
+    return y.reshape(*y.shape[:-1], group.order, -1)

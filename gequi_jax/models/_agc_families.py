@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from flax import nnx
+
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._all_cnn import AllCNN
 from gequi_jax.models._densenet import DenseNet
@@ -40,52 +42,30 @@ def _attentive(attention: str, **options: Any) -> dict[str, Any]:
     }
 
 
-def _rotmnist(word: str, reported: dict, features: int | None = None, **arguments) -> Family:
+def _family(
+    template: str,
+    network: Callable[..., nnx.Module],
+    table: str,
+    width: Callable[[FiniteGroup], Any],
+    word: str,
+    reported: dict,
+    **arguments: Any,
+) -> Family:
     return Family(
-        template=f"rotmnist_{word}{{group}}_cnn",
-        network=P4CNN,
-        arguments={**_ROTMNIST, **({} if features is None else {"features": features}), **arguments},
+        template=template.format(word=word, group="{group}"),
+        network=network,
+        arguments=arguments,
         paper=_PAPER,
-        table="Tab. 1",
+        table=table,
         reported=reported,
-        features=_width(20),
+        features=width,
     )
 
 
-def _all_cnn(word: str, reported: dict, **arguments) -> Family:
-    return Family(
-        template=f"cifar10_{word}{{group}}_all_cnn",
-        network=AllCNN,
-        arguments={**_CIFAR10, **arguments},
-        paper=_PAPER,
-        table="Tab. 2",
-        reported=reported,
-        features=_width(96, {8: 32}),
-    )
-
-
-def _resnet44(word: str, reported: dict, **arguments) -> Family:
-    return Family(
-        template=f"cifar10_{word}{{group}}_resnet44",
-        network=ResNet,
-        arguments={**_CIFAR10, **arguments},
-        paper=_PAPER,
-        table="Tab. 2",
-        reported=reported,
-        features=_widths(32, 64, 128),
-    )
-
-
-def _densenet(word: str, reported: dict, **arguments) -> Family:
-    return Family(
-        template=f"pcam_{word}{{group}}_densenet",
-        network=DenseNet,
-        arguments={**_PCAM, **arguments},
-        paper=_PAPER,
-        table="Tab. 3",
-        reported=reported,
-        features=_width(26),
-    )
+_rotmnist = partial(_family, "rotmnist_{word}{group}_cnn", P4CNN, "Tab. 1", _width(20), **_ROTMNIST)
+_all_cnn = partial(_family, "cifar10_{word}{group}_all_cnn", AllCNN, "Tab. 2", _width(96, {8: 32}), **_CIFAR10)
+_resnet44 = partial(_family, "cifar10_{word}{group}_resnet44", ResNet, "Tab. 2", _widths(32, 64, 128), **_CIFAR10)
+_densenet = partial(_family, "pcam_{word}{group}_densenet", DenseNet, "Tab. 3", _width(26), **_PCAM)
 
 
 def _attentive_densenet() -> dict[str, Any]:

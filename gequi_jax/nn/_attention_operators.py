@@ -36,7 +36,78 @@ _STATISTICS: tuple[functional.Statistic, ...] = ("mean", "max")
 
 
 @dataclasses.dataclass(frozen=True)
-class ChannelAttention:
+class _ChannelAttention:
+    """What channel attention of responses and of an input share: two layers with a hidden one between them."""
+
+    reduction_ratio: int = 2
+    hidden_features: int | None = None
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
+    attends_to: ClassVar[str]
+
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
+        """Its two layers, `w1` and `w2`.
+
+        Raises:
+          ValueError: if the reduction ratio leaves no hidden unit.
+        """
+        hidden = self._hidden(in_features)
+        # What the published layers have, by PyTorch's rule for their arrays: uniform, of variance 1 / (3 fan), where the
+        # fan of layers for responses counts hidden units, channels and poses alike. That makes those small enough; the
+        # last layer for an input starts at a tenth.
+        on_responses = self.attends_to == "responses"
+        fans = (hidden * in_features,) * 2 if on_responses else (in_features, hidden)
+        shapes = ((in_poses, in_features, hidden), (in_poses, hidden, in_features))
+        layers = {}
+        for name, one_key, fan, shape in zip(("w1", "w2"), jax.random.split(key), fans, shapes, strict=True):
+            bound = (fan * in_poses) ** -0.5 * (_START if name == "w2" and not on_responses else 1.0)
+            layers[name] = jax.random.uniform(one_key, shape, dtype, -bound, bound)
+        return layers
+
+    def _hidden(self, in_features: int) -> int:
+        hidden = self.hidden_features
+        if hidden is None:
+            hidden = in_features // self.reduction_ratio if self.reduction_ratio >= 1 else 0
+            if hidden < 1:
+                raise ValueError(
+                    f"reduction_ratio: {self.reduction_ratio} leaves no hidden unit of {in_features} in_features; "
+                    f"expected a ratio from 1 to {in_features}."
+                )
+        if hidden < 1:
+            raise ValueError(f"hidden_features: expected a positive integer; got {hidden!r}.")
+        return hidden
+
+
+@dataclasses.dataclass(frozen=True)
+class _SpatialAttention:
+    """What spatial attention of responses and of an input share: a filter of statistics."""
+
+    kernel_size: int = 7
+    kernel_dilation: int = 1
+    statistics: tuple[functional.Statistic, ...] = _STATISTICS
+
+    def init(
+        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
+    ) -> Params:
+        """Its filter, `kernel`.
+
+        Raises:
+          ValueError: if the side of the filter is not odd.
+        """
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(
+                f"kernel_size: a map of attention has the size of its signal, for which the side of its filter must be "
+                f"odd; got {self.kernel_size!r}."
+            )
+        window = (self.kernel_size,) * dim
+        statistics = len(self.statistics)
+        kernel = _START * kernel_init(key, (*window, in_poses * statistics, 1), dtype)
+        return {"kernel": kernel.reshape(*window, in_poses, statistics)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelAttention(_ChannelAttention):
     """Channel attention of responses, see `gequi_jax.functional.channel_attention`.
 
     Attributes:
@@ -48,21 +119,8 @@ class ChannelAttention:
     Reference: Romero et al. (2020), Eq. 17.
     """
 
-    reduction_ratio: int = 2
-    hidden_features: int | None = None
-    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     pose_action: functional.PoseAction = functional.regular_action
     attends_to: ClassVar[str] = "responses"
-
-    def init(
-        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
-    ) -> Params:
-        """Its two layers, `w1` and `w2`.
-
-        Raises:
-          ValueError: if the reduction ratio leaves no hidden unit.
-        """
-        return _layers(self, key, in_features, in_poses, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
@@ -83,7 +141,7 @@ class ChannelAttention:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpatialAttention:
+class SpatialAttention(_SpatialAttention):
     """Spatial attention of responses, see `gequi_jax.functional.spatial_attention`.
 
     Attributes:
@@ -94,16 +152,7 @@ class SpatialAttention:
     Reference: Romero et al. (2020), Eq. 18.
     """
 
-    kernel_size: int = 7
-    kernel_dilation: int = 1
-    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "responses"
-
-    def init(
-        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
-    ) -> Params:
-        """Its filter, `kernel`."""
-        return _filter(self, key, in_poses, dim, kernel_init, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of responses `[batch, *spatial, out_group, in_poses, channels]`."""
@@ -123,7 +172,7 @@ class SpatialAttention:
 
 
 @dataclasses.dataclass(frozen=True)
-class InputChannelAttention:
+class InputChannelAttention(_ChannelAttention):
     """Channel attention of an input, see `gequi_jax.functional.input_channel_attention`.
 
     Attributes:
@@ -134,20 +183,7 @@ class InputChannelAttention:
     Reference: Romero et al. (2020), Eqs. 17 and 20, section 3.4.
     """
 
-    reduction_ratio: int = 2
-    hidden_features: int | None = None
-    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
-
-    def init(
-        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
-    ) -> Params:
-        """Its two layers, `w1` and `w2`.
-
-        Raises:
-          ValueError: if the reduction ratio leaves no hidden unit.
-        """
-        return _layers(self, key, in_features, in_poses, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
@@ -157,7 +193,7 @@ class InputChannelAttention:
 
 
 @dataclasses.dataclass(frozen=True)
-class InputSpatialAttention:
+class InputSpatialAttention(_SpatialAttention):
     """Spatial attention of an input, see `gequi_jax.functional.input_spatial_attention`.
 
     Attributes:
@@ -168,16 +204,7 @@ class InputSpatialAttention:
     Reference: Romero et al. (2020), Eqs. 18 and 20, section 3.4.
     """
 
-    kernel_size: int = 7
-    kernel_dilation: int = 1
-    statistics: tuple[functional.Statistic, ...] = _STATISTICS
     attends_to: ClassVar[str] = "input"
-
-    def init(
-        self, key: Array, *, in_features: int, in_poses: int, dim: int, kernel_init=_KERNEL_INIT, dtype=jnp.float32
-    ) -> Params:
-        """Its filter, `kernel`."""
-        return _filter(self, key, in_poses, dim, kernel_init, dtype)
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Array:
         """The map of an input `[batch, *spatial, in_poses, channels]`."""
@@ -268,39 +295,3 @@ class SeriesAttention:
                 signal = one_map * signal
             found += new
         return found
-
-
-def _layers(operator, key, in_features, in_poses, dtype):
-    hidden = operator.hidden_features
-    if hidden is None:
-        hidden = in_features // operator.reduction_ratio if operator.reduction_ratio >= 1 else 0
-        if hidden < 1:
-            raise ValueError(
-                f"reduction_ratio: {operator.reduction_ratio} leaves no hidden unit of {in_features} in_features; "
-                f"expected a ratio from 1 to {in_features}."
-            )
-    if hidden < 1:
-        raise ValueError(f"hidden_features: expected a positive integer; got {hidden!r}.")
-    # What the published layers have, by PyTorch's rule for their arrays: uniform, of variance 1 / (3 fan), where the fan
-    # of layers for responses counts hidden units, channels and poses alike. That makes those small enough; the last layer
-    # for an input starts at a tenth.
-    on_responses = operator.attends_to == "responses"
-    fans = (hidden * in_features,) * 2 if on_responses else (in_features, hidden)
-    shapes = ((in_poses, in_features, hidden), (in_poses, hidden, in_features))
-    layers = {}
-    for name, one_key, fan, shape in zip(("w1", "w2"), jax.random.split(key), fans, shapes, strict=True):
-        bound = (fan * in_poses) ** -0.5 * (_START if name == "w2" and not on_responses else 1.0)
-        layers[name] = jax.random.uniform(one_key, shape, dtype, -bound, bound)
-    return layers
-
-
-def _filter(operator, key, in_poses, dim, kernel_init, dtype):
-    if operator.kernel_size < 1 or operator.kernel_size % 2 == 0:
-        raise ValueError(
-            f"kernel_size: a map of attention has the size of its signal, for which the side of its filter must be odd; "
-            f"got {operator.kernel_size!r}."
-        )
-    window = (operator.kernel_size,) * dim
-    statistics = len(operator.statistics)
-    kernel = _START * kernel_init(key, (*window, in_poses * statistics, 1), dtype)
-    return {"kernel": kernel.reshape(*window, in_poses, statistics)}

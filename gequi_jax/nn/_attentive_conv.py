@@ -13,7 +13,8 @@ from gequi_jax._checks import check_choice, check_positive_integer
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn import _attention_operators as operators
-from gequi_jax.nn._conv import ConvBase, with_bias
+from gequi_jax.nn._bias import with_bias
+from gequi_jax.nn._conv import ConvBase
 from gequi_jax.nn._intermediates import are_captured
 
 ATTENTIONS = ("full", "channel", "spatial", "input", "rh")
@@ -71,21 +72,13 @@ class _AttentiveConv(ConvBase):
             bias_init=bias_init,
             rngs=rngs,
         )
-        layers = {
-            "reduction_ratio": _reduction_ratio(self.in_features, reduction_ratio),
-            "hidden_features": _optional_positive_integer("hidden_features", hidden_features),
-        }
-        window = {
-            "kernel_size": check_positive_integer("attention_kernel_size", attention_kernel_size),
-            "kernel_dilation": check_positive_integer("attention_kernel_dilation", attention_kernel_dilation),
-        }
-        operator = _operator(attention, layers, window) if isinstance(attention, str) else attention
-        _check_operator(operator)
-        self.attention = operator
+        layers = _layer_sizes(self.in_features, reduction_ratio, hidden_features)
+        window = _window_sizes(attention_kernel_size, attention_kernel_dilation)
+        self.attention = _operator(attention, layers, window) if isinstance(attention, str) else attention
+        _check_operator(self.attention)
         self.residual = residual
         self.block_size = _optional_positive_integer("block_size", block_size)
-        params = self._attention_params(rngs.params(), kernel_init)
-        self.attention_params = nnx.data(jax.tree.map(nnx.Param, params))
+        self.attention_params = nnx.data(jax.tree.map(nnx.Param, self._attention_params(rngs.params(), kernel_init)))
 
     def attention_maps(self, x: Array) -> functional.Maps:
         """The maps alpha for an input, one for each operator in series, as `return_maps` of the functional form.
@@ -103,10 +96,9 @@ class _AttentiveConv(ConvBase):
         return y
 
     def _attention_params(self, key: Array, kernel_init: nnx.Initializer):
-        poses = self._poses()
         sizes = {
             "in_features": self.in_features,
-            "in_poses": poses[0] if poses else 1,
+            "in_poses": self.group.order if self._reads_feature_maps else 1,
             "dim": self.group.dim,
             "kernel_init": kernel_init,
             "dtype": self.kernel.dtype,
@@ -184,10 +176,8 @@ class AttentiveLiftingConv(_AttentiveConv):
       (2, 9, 9, 4, 8)
     """
 
+    _reads_feature_maps = False
     _convolution = staticmethod(functional.attentive_lifting_conv)
-
-    def _poses(self) -> tuple[int, ...]:
-        return ()
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
@@ -248,9 +238,6 @@ class AttentiveGroupConv(_AttentiveConv):
 
     _convolution = staticmethod(functional.attentive_group_conv)
 
-    def _poses(self) -> tuple[int, ...]:
-        return (self.group.order,)
-
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._call(x)
@@ -299,10 +286,19 @@ def _check_operator(attention: Any) -> None:
         ) from error
 
 
-def _reduction_ratio(in_features: int, reduction_ratio: int | None) -> int:
-    if reduction_ratio is None:
-        return min(2, in_features)
-    return check_positive_integer("reduction_ratio", reduction_ratio)
+def _layer_sizes(in_features: int, reduction_ratio: int | None, hidden_features: int | None) -> dict[str, Any]:
+    ratio = min(2, in_features) if reduction_ratio is None else reduction_ratio
+    return {
+        "reduction_ratio": check_positive_integer("reduction_ratio", ratio),
+        "hidden_features": _optional_positive_integer("hidden_features", hidden_features),
+    }
+
+
+def _window_sizes(kernel_size: int, kernel_dilation: int) -> dict[str, Any]:
+    return {
+        "kernel_size": check_positive_integer("attention_kernel_size", kernel_size),
+        "kernel_dilation": check_positive_integer("attention_kernel_dilation", kernel_dilation),
+    }
 
 
 def _optional_positive_integer(argument: str, value: int | None) -> int | None:

@@ -1,6 +1,8 @@
 """Blocks of attention and a pointwise network: the one of GSA-Nets, and a pre-norm variant that trains faster."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,63 @@ from gequi_jax.nn._dropout import Dropout
 from gequi_jax.nn._normalization import ChannelNorm, LayerNorm
 
 
-class GroupSelfAttentionBlock(nnx.Module):
+class _SelfAttentionBlock(nnx.Module):
+    """What the two blocks share: their arguments, with the checks, and the constructors of their layers."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        attention: Callable[..., nnx.Module],
+        group: FiniteGroup,
+        hidden_features: int | None = None,
+        crop: int = 0,
+        dropout_rate: float = 0.0,
+        epsilon: float = 1e-5,
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        rngs: nnx.Rngs,
+    ):
+        check_group(group)
+        in_features = check_positive_integer("in_features", in_features)
+        out_features = check_positive_integer("out_features", out_features)
+        hidden = self._default_width(out_features) if hidden_features is None else hidden_features
+        types = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        self.group = group
+        self.crop = check_non_negative_integer("crop", crop)
+        self.dtype = dtype
+        self._create_layers(
+            in_features,
+            out_features,
+            check_positive_integer("hidden_features", hidden),
+            attention=functools.partial(attention, group=group, precision=precision, **types),
+            dropout=functools.partial(Dropout, check_rate("dropout_rate", dropout_rate), rngs=rngs),
+            linear=functools.partial(nnx.Linear, precision=precision, kernel_init=kernel_init, **types),
+            norm={"epsilon": epsilon, **types},
+        )
+
+    def _default_width(self, out_features: int) -> int:
+        raise NotImplementedError
+
+    def _create_layers(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: int,
+        *,
+        attention: Callable[..., nnx.Module],
+        dropout: Callable[[], Dropout],
+        linear: Callable[[int, int], nnx.Linear],
+        norm: dict[str, Any],
+    ) -> None:
+        """Sets the layers, in the order in which they draw their parameters."""
+        raise NotImplementedError
+
+
+class GroupSelfAttentionBlock(_SelfAttentionBlock):
     """Attention and a pointwise network, each on a residual branch.
 
         a = swish(LN(attention(swish(LN(x)))))
@@ -56,44 +114,21 @@ class GroupSelfAttentionBlock(nnx.Module):
       (2, 4, 4, 4, 12)
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        attention: Callable[..., nnx.Module],
-        group: FiniteGroup,
-        hidden_features: int | None = None,
-        crop: int = 0,
-        dropout_rate: float = 0.0,
-        epsilon: float = 1e-5,
-        dtype: jax.typing.DTypeLike | None = None,
-        param_dtype: jax.typing.DTypeLike = jnp.float32,
-        precision: jax.lax.PrecisionLike = None,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
-        rngs: nnx.Rngs,
-    ):
-        check_group(group)
-        in_features = check_positive_integer("in_features", in_features)
-        out_features = check_positive_integer("out_features", out_features)
-        hidden = max(1, out_features // 2) if hidden_features is None else hidden_features
-        hidden = check_positive_integer("hidden_features", hidden)
-        types = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        norm = {"group": group, "epsilon": epsilon, **types}
-        linear = {"precision": precision, "kernel_init": kernel_init, **types}
-        self.group = group
-        self.crop = check_non_negative_integer("crop", crop)
-        self.dtype = dtype
-        self.norm_in = LayerNorm(in_features, **norm)
-        self.attention = attention(in_features, out_features, group=group, precision=precision, **types)
-        self.norm_out = LayerNorm(out_features, **norm)
-        self.dropout = Dropout(check_rate("dropout_rate", dropout_rate), rngs=rngs)
+    def _default_width(self, out_features: int) -> int:
+        return max(1, out_features // 2)
+
+    def _create_layers(self, in_features, out_features, hidden, *, attention, dropout, linear, norm) -> None:
+        layer_norm = functools.partial(LayerNorm, group=self.group, **norm)
+        self.norm_in = layer_norm(in_features)
+        self.attention = attention(in_features, out_features)
+        self.norm_out = layer_norm(out_features)
+        self.dropout = dropout()
         same = in_features == out_features
-        self.shortcut = nnx.data(None) if same else nnx.Linear(in_features, out_features, **linear)
-        self.expand = nnx.Linear(out_features, hidden, **linear)
-        self.norm_hidden = LayerNorm(hidden, **norm)
-        self.project = nnx.Linear(hidden, out_features, **linear)
-        self.norm_project = LayerNorm(out_features, **norm)
+        self.shortcut = nnx.data(None) if same else linear(in_features, out_features)
+        self.expand = linear(out_features, hidden)
+        self.norm_hidden = layer_norm(hidden)
+        self.project = linear(hidden, out_features)
+        self.norm_project = layer_norm(out_features)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `out_features` channels, less the crop on every side."""
@@ -105,7 +140,7 @@ class GroupSelfAttentionBlock(nnx.Module):
         return y + self.norm_project(self.project(nnx.swish(self.norm_hidden(self.expand(y)))))
 
 
-class PreNormSelfAttentionBlock(nnx.Module):
+class PreNormSelfAttentionBlock(_SelfAttentionBlock):
     """Attention and a pointwise network, each normalised at its input and added to it.
 
         y = crop(x + dropout(attention(LN(x))))
@@ -138,44 +173,21 @@ class PreNormSelfAttentionBlock(nnx.Module):
     Reference: departs from Romero & Cordonnier (2021), Fig. F.1, in the norms; the order is that of Xiong et al. (2020).
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        attention: Callable[..., nnx.Module],
-        group: FiniteGroup,
-        hidden_features: int | None = None,
-        crop: int = 0,
-        dropout_rate: float = 0.0,
-        epsilon: float = 1e-5,
-        dtype: jax.typing.DTypeLike | None = None,
-        param_dtype: jax.typing.DTypeLike = jnp.float32,
-        precision: jax.lax.PrecisionLike = None,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
-        rngs: nnx.Rngs,
-    ):
-        check_group(group)
-        in_features = check_positive_integer("in_features", in_features)
-        out_features = check_positive_integer("out_features", out_features)
+    def _default_width(self, out_features: int) -> int:
+        return 2 * out_features
+
+    def _create_layers(self, in_features, out_features, hidden, *, attention, dropout, linear, norm) -> None:
         if in_features != out_features:
             raise ValueError(
                 f"out_features: expected the {in_features} channels of the input; got {out_features}. Use "
                 "GroupSelfAttentionBlock to change their number."
             )
-        hidden = 2 * out_features if hidden_features is None else hidden_features
-        hidden = check_positive_integer("hidden_features", hidden)
-        types = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        linear = {"precision": precision, "kernel_init": kernel_init, **types}
-        self.group = group
-        self.crop = check_non_negative_integer("crop", crop)
-        self.dtype = dtype
-        self.norm_attention = ChannelNorm(in_features, epsilon=epsilon, **types)
-        self.attention = attention(in_features, out_features, group=group, precision=precision, **types)
-        self.dropout = Dropout(check_rate("dropout_rate", dropout_rate), rngs=rngs)
-        self.norm_expand = ChannelNorm(out_features, epsilon=epsilon, **types)
-        self.expand = nnx.Linear(out_features, hidden, **linear)
-        self.project = nnx.Linear(hidden, out_features, **linear)
+        self.norm_attention = ChannelNorm(in_features, **norm)
+        self.attention = attention(in_features, out_features)
+        self.dropout = dropout()
+        self.norm_expand = ChannelNorm(out_features, **norm)
+        self.expand = linear(out_features, hidden)
+        self.project = linear(hidden, out_features)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, features]` to the same, less the crop on every side."""

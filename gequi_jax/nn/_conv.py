@@ -13,11 +13,15 @@ from gequi_jax._checks import check_channels, check_group, check_positive_intege
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn._bias import create_bias, value_of, with_bias
 from gequi_jax.nn._windows import as_given, check_kernel_shape, mask_of, static_mask
 
 
 class ConvBase(nnx.Module):
     """What all convolutions share: their sizes, their filters and the checks of both."""
+
+    # Whether the input is a feature map, rather than an image.
+    _reads_feature_maps: bool = True
 
     def __init__(
         self,
@@ -53,10 +57,10 @@ class ConvBase(nnx.Module):
         self.dtype = dtype
         self.precision = precision
         self._check_padding()
-        shape = (*self.kernel_shape, *self._poses(), self.in_features, self.out_features)
+        poses = (group.order,) if self._reads_feature_maps else ()
+        shape = (*self.kernel_shape, *poses, self.in_features, self.out_features)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, param_dtype))
-        bias_shape = (self.out_features,)
-        self.bias = nnx.Param(bias_init(rngs.params(), bias_shape, param_dtype)) if use_bias else nnx.data(None)
+        self.bias = create_bias(use_bias, bias_init, self.out_features, param_dtype=param_dtype, rngs=rngs)
 
     def filter_bank(self) -> Array:
         """The copies of the kernel transformed by every element of the group, all within the window mask.
@@ -66,15 +70,12 @@ class ConvBase(nnx.Module):
           in_features, out_features]`.
         """
         kernel = self.kernel[...]
-        transform = transform_group_kernel if self._poses() else transform_kernel
+        transform = transform_group_kernel if self._reads_feature_maps else transform_kernel
         if self.window_mask is None:
             return transform(kernel, group=self.group)
         inside = functional.resolve_window_mask(mask_of(self.window_mask), self.kernel_shape)
         inside = inside.reshape(*self.kernel_shape, *(1,) * (kernel.ndim - self.group.dim))
         return jnp.where(inside, transform(jnp.where(inside, kernel, 0), group=self.group), 0)
-
-    def _poses(self) -> tuple[int, ...]:
-        raise NotImplementedError
 
     def _check_padding(self) -> None:
         """The rule of padding, before any input is seen; the strides depend on the size of the input."""
@@ -90,8 +91,7 @@ class ConvBase(nnx.Module):
     def _promoted(self, x: Array, *params: Array) -> tuple[Array, Array, Array | None, *tuple[Array, ...]]:
         """The input, the kernel, the bias and other parameters in the type of the computation."""
         check_channels(type(self).__name__, x, self.in_features)
-        bias = None if self.bias is None else self.bias[...]
-        return promote_dtype((x, self.kernel[...], bias, *params), dtype=self.dtype)
+        return promote_dtype((x, self.kernel[...], value_of(self.bias), *params), dtype=self.dtype)
 
     def _options(self) -> dict[str, Any]:
         """The arguments of the function that convolves."""
@@ -104,11 +104,6 @@ class ConvBase(nnx.Module):
             "allow_inequivariant": self.allow_inequivariant,
             "precision": self.precision,
         }
-
-
-def with_bias(y: Array, bias: Array | None) -> Array:
-    """A feature map plus a bias for each channel, where there is one."""
-    return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
 
 class LiftingConv(ConvBase):
@@ -150,8 +145,7 @@ class LiftingConv(ConvBase):
       (2, 9, 9, 4, 8)
     """
 
-    def _poses(self) -> tuple[int, ...]:
-        return ()
+    _reads_feature_maps = False
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
@@ -197,9 +191,6 @@ class GroupConv(ConvBase):
       >>> layer(jnp.ones((2, 9, 9, 8, 8))).shape
       (2, 9, 9, 8, 16)
     """
-
-    def _poses(self) -> tuple[int, ...]:
-        return (self.group.order,)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, group, in_features]` to `[batch, *spatial, group, out_features]`."""

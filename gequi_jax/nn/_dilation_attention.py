@@ -13,7 +13,7 @@ from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.actions import window_offsets
 from gequi_jax.functional import HAAR_WEIGHTS
 from gequi_jax.groups import DyadicDilations
-from gequi_jax.nn._heads import features_per_head
+from gequi_jax.nn._heads import create_projections, features_per_head, position_features
 from gequi_jax.nn._position_encoding import CoordinateMLP, float32_or_wider
 
 
@@ -27,14 +27,14 @@ class _DilationSelfAttention(nnx.Module):
         *,
         dilations: DyadicDilations,
         num_heads: int,
-        qkv_features: int | None,
-        window_size: int,
-        haar_weights: functional.HaarWeights,
-        position_encoding: Callable[..., nnx.Module],
-        dtype: jax.typing.DTypeLike | None,
-        param_dtype: jax.typing.DTypeLike,
-        precision: jax.lax.PrecisionLike,
-        kernel_init: nnx.Initializer,
+        qkv_features: int | None = None,
+        window_size: int = 3,
+        haar_weights: functional.HaarWeights = "in_softmax",
+        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
+        dtype: jax.typing.DTypeLike | None = None,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        precision: jax.lax.PrecisionLike = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
         rngs: nnx.Rngs,
     ):
         if not isinstance(dilations, DyadicDilations):
@@ -52,18 +52,18 @@ class _DilationSelfAttention(nnx.Module):
         self.haar_weights = haar_weights
         self.param_dtype = param_dtype
         types = {"dtype": dtype, "param_dtype": param_dtype, "precision": precision, "rngs": rngs}
-        heads = (self.num_heads, self.head_features)
-        self.query = nnx.LinearGeneral(self.in_features, heads, kernel_init=kernel_init, **types)
-        self.key = nnx.LinearGeneral(self.in_features, heads, kernel_init=kernel_init, **types)
-        self.value = nnx.LinearGeneral(self.in_features, heads, kernel_init=kernel_init, **types)
-        self.out = nnx.LinearGeneral(heads, self.out_features, axis=(-2, -1), kernel_init=kernel_init, **types)
+        heads, projection = (self.num_heads, self.head_features), {"kernel_init": kernel_init, **types}
+        self.query, self.key, self.value, self.out = create_projections(
+            self.in_features, heads, self.out_features, query=projection, others=projection
+        )
         types["dtype"] = None if dtype is None else float32_or_wider(dtype)
         self.position_encoding = position_encoding(
             self._position_features(), dim=dilations.dim, kernel_init=kernel_init, **types
         )
 
     def _position_features(self) -> int:
-        raise NotImplementedError
+        """The features of a head that encode the position; the others encode the scale."""
+        return self.head_features
 
     def _attend(self, function: Callable[..., Array], x: Array, *scale_encoding: Array) -> Array:
         if x.ndim != self.dilations.dim + 2 + len(scale_encoding) or x.shape[-1] != self.in_features:
@@ -123,42 +123,6 @@ class LiftingDilationSelfAttention(_DilationSelfAttention):
       >>> layer(jnp.ones((2, 9, 9, 1))).shape
       (2, 9, 9, 3, 8)
     """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        dilations: DyadicDilations,
-        num_heads: int,
-        qkv_features: int | None = None,
-        window_size: int = 3,
-        haar_weights: functional.HaarWeights = "in_softmax",
-        position_encoding: Callable[..., nnx.Module] = CoordinateMLP,
-        dtype: jax.typing.DTypeLike | None = None,
-        param_dtype: jax.typing.DTypeLike = jnp.float32,
-        precision: jax.lax.PrecisionLike = None,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
-        rngs: nnx.Rngs,
-    ):
-        super().__init__(
-            in_features,
-            out_features,
-            dilations=dilations,
-            num_heads=num_heads,
-            qkv_features=qkv_features,
-            window_size=window_size,
-            haar_weights=haar_weights,
-            position_encoding=position_encoding,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            kernel_init=kernel_init,
-            rngs=rngs,
-        )
-
-    def _position_features(self) -> int:
-        return self.head_features
 
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, scale, out_features]`."""
@@ -247,8 +211,7 @@ class GroupDilationSelfAttention(_DilationSelfAttention):
         self.scale_encoding = nnx.Param(scale_init(rngs.params(), (scale_window, features), param_dtype))
 
     def _position_features(self) -> int:
-        coordinates = self.dilations.dim
-        return self.head_features // (coordinates + 1) * coordinates
+        return position_features(self.head_features, self.dilations.dim)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
         """Maps `[batch, *spatial, scale, in_features]` to `[batch, *spatial, scale, out_features]`."""

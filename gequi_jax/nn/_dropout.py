@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import errors, nnx
 
+from gequi_jax._random_mask import keep_mask
 from gequi_jax._typing import Array
-from gequi_jax.nn._bernoulli import bernoulli
 
 
 class Dropout(nnx.Dropout):
@@ -15,7 +15,8 @@ class Dropout(nnx.Dropout):
 
     Equivariant in distribution: the entries of m are independent and identically distributed. Unlike `nnx.Dropout` it
     also runs under `jax.grad` and other transformations in a module that `nnx.merge` built without copying its state.
-    The random numbers are those of `nnx.Dropout`; on a CPU they take a tenth of its time.
+    Keys come from the same stream as in `nnx.Dropout`; the mask is a hash of the key and the index of an entry, so its values
+    differ.
 
     Args:
       rate: the probability that an entry is set to 0.
@@ -52,9 +53,8 @@ class Dropout(nnx.Dropout):
         shape = list(inputs.shape)
         for axis in self.broadcast_dims:
             shape[axis] = 1
-        keep = 1.0 - self.rate
-        mask = jnp.broadcast_to(bernoulli(key, keep, tuple(shape)), inputs.shape)
-        return jax.lax.select(mask, inputs / keep, jnp.zeros_like(inputs))
+        mask = jnp.broadcast_to(keep_mask(key, self.rate, tuple(shape)), inputs.shape)
+        return jax.lax.select(mask, inputs / (1.0 - self.rate), jnp.zeros_like(inputs))
 
     def next_key(self) -> Array | None:
         """A new random key, for operations that drop entries of their own; None where no entry is dropped."""

@@ -9,6 +9,7 @@ from gequi_jax import functional
 from gequi_jax._checks import check_channels, check_group, check_positive_integer
 from gequi_jax._typing import Array, Float
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.nn._bias import create_bias, value_of, with_bias
 
 
 class GroupLinear(nnx.Module):
@@ -63,15 +64,10 @@ class GroupLinear(nnx.Module):
         self.precision = precision
         shape = (group.order, self.in_features, self.out_features)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, param_dtype))
-        self.bias = (
-            nnx.Param(bias_init(rngs.params(), (self.out_features,), param_dtype)) if use_bias else nnx.data(None)
-        )
+        self.bias = create_bias(use_bias, bias_init, self.out_features, param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch group in_features"]) -> Float[Array, "*batch group out_features"]:
         """Maps `[..., group, in_features]` to `[..., group, out_features]`."""
         check_channels(type(self).__name__, x, self.in_features)
-        x, kernel, bias = promote_dtype(
-            (x, self.kernel[...], None if self.bias is None else self.bias[...]), dtype=self.dtype
-        )
-        y = functional.group_linear(x, kernel, group=self.group, precision=self.precision)
-        return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+        x, kernel, bias = promote_dtype((x, self.kernel[...], value_of(self.bias)), dtype=self.dtype)
+        return with_bias(functional.group_linear(x, kernel, group=self.group, precision=self.precision), bias)

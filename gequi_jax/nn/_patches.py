@@ -13,7 +13,7 @@ from gequi_jax.nn._conv import GroupConv, LiftingConv, with_bias
 class PatchLifting(LiftingConv):
     """Embeds the patches of an image under every transformed copy of a kernel: a lifting convolution with strides.
 
-        y(x, h) = sum_c sum_u f_c(x + u) psi_c(h^-1 u) + bias,  x the centres of patches, a stride apart
+        y(x, h) = sum_c sum_u f_c(x + u) psi_c(h^-1 u) + bias,  x the centres of patches
 
     Equivariant: L_g on the input becomes L_g on the output. The centres are spread evenly about the centre of the image, so
     that every element which maps the image to itself maps patches to patches. That holds for even and odd patches, and for

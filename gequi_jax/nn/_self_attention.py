@@ -20,7 +20,7 @@ from gequi_jax._checks import (
 from gequi_jax._typing import Array, FeatureMap, Grid, OutFeatureMap
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.nn._dropout import Dropout
-from gequi_jax.nn._heads import features_per_head
+from gequi_jax.nn._heads import create_projections, features_per_head, position_features
 from gequi_jax.nn._intermediates import are_captured
 from gequi_jax.nn._position_encoding import CoordinateMLP, float32_or_wider
 from gequi_jax.nn._windows import as_given, mask_of, static_mask
@@ -77,10 +77,9 @@ class _SelfAttention(nnx.Module):
         projection = {"kernel_init": kernel_init, "bias_init": bias_init, **types}
         query = {"kernel_init": query_init or kernel_init, "bias_init": query_bias_init or bias_init, **types}
         heads = (self.num_heads, self.head_features)
-        self.query = nnx.LinearGeneral(self.in_features, heads, **query)
-        self.key = nnx.LinearGeneral(self.in_features, heads, **projection)
-        self.value = nnx.LinearGeneral(self.in_features, heads, **projection)
-        self.out = nnx.LinearGeneral(heads, self.out_features, axis=(-2, -1), **projection)
+        self.query, self.key, self.value, self.out = create_projections(
+            self.in_features, heads, self.out_features, query=query, others=projection
+        )
         types["dtype"] = None if dtype is None else float32_or_wider(dtype)
         self.position_encoding = position_encoding(
             self._position_features(), dim=group.dim, kernel_init=kernel_init, **types
@@ -117,7 +116,8 @@ class _SelfAttention(nnx.Module):
         return self.out(heads)
 
     def _position_features(self) -> int:
-        raise NotImplementedError
+        """The features of a head that encode the position; the others encode the pose."""
+        return self.head_features
 
     def _check_input(self, x: Array) -> None:
         check_channels(type(self).__name__, x, self.in_features)
@@ -186,9 +186,6 @@ class LiftingSelfAttention(_SelfAttention):
     def __call__(self, x: Grid) -> OutFeatureMap:
         """Maps images `[batch, *spatial, in_features]` to `[batch, *spatial, group, out_features]`."""
         return self._call(x)
-
-    def _position_features(self) -> int:
-        return self.head_features
 
     def _check_input(self, x: Array) -> None:
         check_spatial_axes(x, self.group, other_axes=("batch", "channels"))
@@ -302,8 +299,7 @@ class GroupSelfAttention(_SelfAttention):
         return self._call(x)
 
     def _position_features(self) -> int:
-        coordinates = self.group.dim
-        return self.head_features // (coordinates + 1) * coordinates
+        return position_features(self.head_features, self.group.dim)
 
     def _check_input(self, x: Array) -> None:
         check_spatial_axes(x, self.group, other_axes=("batch", "group", "channels"))

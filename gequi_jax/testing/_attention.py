@@ -10,7 +10,7 @@ from gequi_jax.actions import act_on_grid, act_on_poses, grid_preserving_element
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._equivariance import relative_error
 from gequi_jax.testing._spaces import ACTIONS, InputSpace, check_input_space
-from gequi_jax.testing._tolerances import tolerance
+from gequi_jax.testing._tolerances import tolerance_of
 
 
 def attention_errors(
@@ -81,13 +81,13 @@ def assert_attention_equivariant(
       input: how the group acts on the input, "feature_map" or "grid".
       pose_axes: the axes of the maps that hold poses of H. An axis of size 1 does not change.
       elements: the indices of the elements to test; those that map the grid to itself by default.
-      rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
+      rtol: the largest relative error allowed; by default `tolerance` for the dtype and the platform of x.
 
     Raises:
       AssertionError: if an element exceeds the tolerance; the message names the worst element and its error.
     """
     tested = grid_preserving_elements(group) if elements is None else list(elements)
-    limit = tolerance(jnp.result_type(x)) if rtol is None else rtol
+    limit = tolerance_of(x) if rtol is None else rtol
     errors = attention_errors(maps, x, group=group, input=input, pose_axes=pose_axes, elements=tested)
     # A comparison that NaN fails.
     if not (errors <= limit).all():

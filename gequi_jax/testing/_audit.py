@@ -16,7 +16,7 @@ from gequi_jax.testing._interpretations import INTERPRETATIONS
 from gequi_jax.testing._recording import recorded_runs
 from gequi_jax.testing._report import AuditReport
 from gequi_jax.testing._spaces import InputSpace, check_input_space
-from gequi_jax.testing._tolerances import tolerance
+from gequi_jax.testing._tolerances import tolerance_of
 from gequi_jax.testing._weights import cast, prepared
 
 
@@ -58,7 +58,8 @@ def audit(
         `x`.
       dtype: casts parameters and input, such as to "float64"; by default nothing is cast, and float64 is used only to
         distinguish round-off from a fault.
-      rtol: the error above which a layer is not equivariant, whatever the reason; `tolerance(dtype)` by default.
+      rtol: the error above which a layer is not equivariant, whatever the reason; by default `tolerance` for the
+        dtype and the platform of x.
       kinds: for paths whose kind should not be inferred, its name as in `AuditRow.kind`.
 
     Returns:
@@ -117,7 +118,7 @@ def _audit(
     with jax.enable_x64(jnp.dtype(dtype).itemsize == 8) if dtype is not None else contextlib.nullcontext():
         x = cast(x, dtype)
         copy = prepared(model, x, weight_scale=settings.weight_scale, perturb=settings.perturb, dtype=dtype)
-        limit = tolerance(x.dtype) if rtol is None else rtol
+        limit = tolerance_of(x) if rtol is None else rtol
         act = INTERPRETATIONS[settings.input].act
         runs = recorded_runs(copy, [x, *(act(g, x, group) for g in elements)])
         base, moved = runs[0], dict(zip(elements, runs[1:], strict=True))

@@ -12,7 +12,7 @@ from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._compiled import compiled
 from gequi_jax.testing._spaces import ACTIONS, InputSpace, OutputSpace, check_spaces
-from gequi_jax.testing._tolerances import tolerance
+from gequi_jax.testing._tolerances import tolerance_of
 
 
 def equivariance_errors(
@@ -92,7 +92,7 @@ def assert_equivariant(
       output: how it acts on the output: the same two, or "invariant" for an output that must not change.
       elements: the indices of the elements to test; by default those that map the grid to itself, for which equivariance
         is exact.
-      rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
+      rtol: the largest relative error allowed; by default `tolerance` for the dtype and the platform of x.
 
     Raises:
       AssertionError: if an element exceeds the tolerance; the message names the worst element, its error and the
@@ -100,7 +100,7 @@ def assert_equivariant(
       ValueError: if the names or shapes do not fit the group, or the output has another shape for a transformed input.
     """
     tested = grid_preserving_elements(group) if elements is None else list(elements)
-    limit = tolerance(jnp.result_type(x)) if rtol is None else rtol
+    limit = tolerance_of(x) if rtol is None else rtol
     errors = equivariance_errors(fn, x, group=group, input=input, output=output, elements=tested)
     chex.assert_tree_all_finite(errors)
     worst = int(errors.argmax())
@@ -133,7 +133,7 @@ def assert_invariant(
         `[batch, *spatial, group, channels]`.
       elements: the indices of the elements to test; by default those that map the grid to itself, for which invariance is
         exact.
-      rtol: the largest relative error allowed; `tolerance(x.dtype)` by default.
+      rtol: the largest relative error allowed; by default `tolerance` for the dtype and the platform of x.
 
     Raises:
       AssertionError: if an element exceeds the tolerance; the message names the worst element, its error and the

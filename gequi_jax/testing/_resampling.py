@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 from gequi_jax.actions import grid_preserving_elements, window_offsets
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._spaces import ACTIONS, InputSpace, OutputSpace, check_spaces
-from gequi_jax.testing._tolerances import tolerance
+from gequi_jax.testing._tolerances import tolerance_of
 
 # Fourth over second differences of the roughest images that are smooth: about 9 pixels to a wave.
 _ROUGHEST = 0.5
@@ -123,7 +123,7 @@ def assert_equivariant_but_for_resampling(
     tested = _tested(group, elements)
     options = {"group": group, "input": input, "output": output, "elements": tested, "margin": margin}
     measured, explained = resampling_errors(fn, x, **options)
-    limits = factor * explained + tolerance(jnp.result_type(x))
+    limits = factor * explained + tolerance_of(x)
     # A comparison that NaN fails.
     failing = np.flatnonzero(~(measured <= limits))
     if failing.size:

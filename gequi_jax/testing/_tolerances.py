@@ -1,9 +1,10 @@
-"""The relative equivariance error that round-off alone can cause, by dtype and backend."""
+"""The relative equivariance error that round-off alone can cause, by dtype and platform."""
 
 import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from gequi_jax._checks import check_choice
 
@@ -22,12 +23,13 @@ _ROUNDINGS = 9
 _REDUCED_MATMUL = 2e-3
 
 
-def tolerance(dtype: jax.typing.DTypeLike, *, num_layers: int = 15) -> float:
+def tolerance(dtype: jax.typing.DTypeLike, *, num_layers: int = 15, platform: str = "cpu") -> float:
     """The relative error above which a function of this dtype is not equivariant.
 
     Args:
       dtype: the floating type of the computation.
       num_layers: the number of layers in a row; types of 16 bits allow an error that grows with its square root.
+      platform: where the function runs, as in `jax.Device.platform`.
 
     Raises:
       ValueError: if the type is not a floating type of 16 bits or more.
@@ -41,6 +43,13 @@ def tolerance(dtype: jax.typing.DTypeLike, *, num_layers: int = 15) -> float:
     if name in _UNIT_ROUND_OFF:
         return _UNIT_ROUND_OFF[name] * math.sqrt(_ROUNDINGS * num_layers)
     full_precision = jax.config.jax_default_matmul_precision in ("highest", "float32")
-    if name == "float32" and jax.default_backend() != "cpu" and not full_precision:
+    if name == "float32" and platform != "cpu" and not full_precision:
         return _REDUCED_MATMUL
     return _WIDE[name]
+
+
+def tolerance_of(x: ArrayLike) -> float:
+    """The tolerance of a function of an array: that of its dtype, on the platform where it lies."""
+    array = jnp.asarray(x)
+    device = next(iter(array.devices()))
+    return tolerance(array.dtype, platform=device.platform)

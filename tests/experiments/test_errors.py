@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.errors import Parser, UserError, check_choice, did_you_mean, fail
+from experiments.errors import Parser, UserError, check_choice, did_you_mean, exit_on_user_error
 
 
 def test_a_message_is_one_line():
@@ -23,6 +23,6 @@ def test_a_choice_is_checked():
 def test_mistakes_end_with_one_line_and_code_2(capsys):
     with pytest.raises(UserError, match="unrecognized arguments: --x"):
         Parser().parse_args(["--x"])
-    with pytest.raises(SystemExit, match="2"):
-        fail(UserError("a mistake"))
+    with pytest.raises(SystemExit, match="2"), exit_on_user_error():
+        raise UserError("a mistake")
     assert capsys.readouterr().err == "error: a mistake\n"

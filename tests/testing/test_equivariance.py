@@ -105,3 +105,9 @@ def test_tolerances():
     assert testing.tolerance(jnp.float64) < testing.tolerance(jnp.float32) < testing.tolerance(jnp.bfloat16)
     with pytest.raises(ValueError, match="expected one of"):
         testing.tolerance(jnp.int32)
+
+
+def test_accelerators_multiply_float32_in_fewer_bits_unless_told_otherwise():
+    assert testing.tolerance("float32", platform="gpu") == testing.tolerance("float32")
+    with jax.default_matmul_precision("tensorfloat32"):
+        assert testing.tolerance("float32", platform="gpu") > testing.tolerance("float32")

@@ -4,6 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+# Notes that rows share.
+HELD_OUT = "This run selects the epoch on the validation split and reads the test set once."
+PUBLISHED_ON_TEST = f"The published code selects the epoch on the test set. {HELD_OUT}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:

@@ -5,9 +5,8 @@ python -m experiments.main --config pcam:r4_sa
 
 from collections.abc import Mapping
 
-from experiments.config.rows._row import Row
+from experiments.config.rows._row import HELD_OUT, Row
 
-_NOTE = "This run selects the epoch on the validation split and reads the test set once."
 _SHARED = {
     "dataset": "pcam",
     "normalization": "symmetric_range",
@@ -30,10 +29,10 @@ def _self_attention(group: str, accuracy: str) -> Row:
         "schedule": "cosine",
     }
     title = f"{group.upper()}_SA on PatchCamelyon. Romero & Cordonnier (2021), Tab. 2; settings of App. F.3"
-    return Row(title, f"{accuracy} % test accuracy, 205.66K parameters", settings, _NOTE)
+    return Row(title, f"{accuracy} % test accuracy, 205.66K parameters", settings, HELD_OUT)
 
 
-def _densenet(model: str, name: str, error: str, parameters: str, *, note: str = _NOTE) -> Row:
+def _densenet(model: str, name: str, error: str, parameters: str, *, note: str = HELD_OUT) -> Row:
     """Settings of Romero et al. (2020), App. B.4."""
     settings = _SHARED | {
         "model": f"pcam_{model}",
@@ -63,6 +62,6 @@ ROWS: Mapping[str, Row] = {
         "alpha_F-p4m",
         "10.88",
         "141.22",
-        note=f"The checkpoint published under this name contains no attention weights. {_NOTE}",
+        note=f"The checkpoint published under this name contains no attention weights. {HELD_OUT}",
     ),
 }

@@ -6,13 +6,8 @@ python -m experiments.main --config rotmnist:r4_sa
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.config.rows._row import Row
+from experiments.config.rows._row import HELD_OUT, PUBLISHED_ON_TEST, Row
 
-_NOTE = (
-    "The published code selects the epoch on the test set. This run selects it on the validation split and reads the test "
-    "set once."
-)
-_VIT_NOTE = "This run selects the epoch on the validation split and reads the test set once."
 _SHARED = {
     "dataset": "rotmnist",
     "num_validation": 2_000,
@@ -36,7 +31,7 @@ def _self_attention(group: str, accuracy: str) -> Row:
         "num_epochs": 300,
     }
     title = f"{group.upper()}_SA on rotated MNIST. Romero & Cordonnier (2021), Tab. 2; settings of App. F.1"
-    return Row(title, f"{accuracy} % test accuracy, 44.67K parameters", settings, _NOTE)
+    return Row(title, f"{accuracy} % test accuracy, 44.67K parameters", settings, PUBLISHED_ON_TEST)
 
 
 def _window(size: int | None, accuracy: str) -> Row:
@@ -46,14 +41,14 @@ def _window(size: int | None, accuracy: str) -> Row:
     title = (
         f"R4_SA with {side}x{side} windows on rotated MNIST. Romero & Cordonnier (2021), Tab. 1; settings of App. F.1"
     )
-    return Row(title, f"{accuracy} % test accuracy", settings, _NOTE)
+    return Row(title, f"{accuracy} % test accuracy", settings, PUBLISHED_ON_TEST)
 
 
 def _convolution(model: str, name: str, error: str, parameters: str) -> Row:
     """Settings of Romero et al. (2020), App. B.2, with five seeds as in Tab. 1. The networks contain the dropout of 0.3."""
     title = f"{name}-p4-CNN on rotated MNIST. Romero et al. (2020), Tab. 1; settings of App. B.2"
     result = f"{error} % test error over 5 seeds, {parameters}K parameters"
-    return Row(title.replace("p4-p4", "p4"), result, _convolution_settings(model), _NOTE)
+    return Row(title.replace("p4-p4", "p4"), result, _convolution_settings(model), PUBLISHED_ON_TEST)
 
 
 def _convolution_settings(model: str) -> dict[str, Any]:
@@ -92,7 +87,7 @@ def _vision_transformer(group: str) -> Row:
         "ema_decay": 0.998,
     }
     title = f"Vision transformer on {group} with attention by frames on rotated MNIST, of no table"
-    return Row(title, "no number", settings, _VIT_NOTE)
+    return Row(title, "no number", settings, HELD_OUT)
 
 
 ROWS: Mapping[str, Row] = {

@@ -15,9 +15,8 @@ import numpy as np
 
 from gequi_jax._typing import Array, FeatureMap, Float, Int
 from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_padding
+from gequi_jax.functional._conv import group_conv, lifting_conv, resolve_sampling
 from gequi_jax.functional._maximum import maximum
-from gequi_jax.functional._sampling import Sampling
 from gequi_jax.functional.attentive_conv._shifts import correlate_each
 from gequi_jax.groups import FiniteGroup
 
@@ -73,16 +72,11 @@ def channel_attention(
 
     Reference: Romero et al. (2020), Eq. 17.
     """
-    poses, channels = responses.shape[-2:]
-    _check_layers(w1, w2, poses, channels)
     # A function on R^d has one pose, which is the same relative to every h.
-    index = pose_action(group) if poses == group.order else np.zeros((group.order, 1), np.int64)
-    w1, w2 = jnp.take(w1, index, axis=0), jnp.take(w2, index, axis=0)
-    scores = 0.0
-    for pooled in _pooled(responses, statistics, axes=tuple(range(1, 1 + group.dim))):
-        hidden = jax.nn.relu(jnp.einsum("...hmc,hmcr->...hmr", pooled, w1))
-        scores = scores + jnp.einsum("...hmr,hmrc->...hmc", hidden, w2)
-    return jax.nn.sigmoid(scores)
+    on_group = responses.shape[-2] == group.order
+    index = pose_action(group) if on_group else np.zeros((group.order, 1), np.int64)
+    pooled = _pooled(responses, statistics, axes=tuple(range(1, 1 + group.dim)))
+    return _channel_map(pooled, w1, w2, index, ("...hmc,hmcr->...hmr", "...hmr,hmrc->...hmc"))
 
 
 def spatial_attention(
@@ -123,14 +117,8 @@ def spatial_attention(
     else:
         bank = transform_kernel(kernel[..., 0, :, None], group=group)[..., None, :, :]
     filters = jnp.moveaxis(bank[..., 0], 0, group.dim)  # [*window, out_group, in_poses, statistics]
-    pads = resolve_padding(
-        pooled.shape[1 : 1 + group.dim],
-        filters.shape[: group.dim],
-        strides=1,
-        padding="SAME",
-        kernel_dilation=kernel_dilation,
-    )
-    scores = correlate_each(pooled, filters, Sampling(1, tuple(pads), kernel_dilation))
+    sampling = resolve_sampling(pooled, filters, group, kernel_dilation=kernel_dilation)
+    scores = correlate_each(pooled, filters, sampling)
     return jax.nn.sigmoid(scores.sum(axis=-1, keepdims=True))
 
 
@@ -163,15 +151,9 @@ def input_channel_attention(
 
     Reference: Romero et al. (2020), Eqs. 17 and 20, section 3.4.
     """
-    poses, channels = x.shape[-2:]
-    _check_layers(w1, w2, poses, channels)
-    index = regular_action(group) if poses == group.order else np.zeros((1, 1), np.int64)
-    w1, w2 = jnp.take(w1, index, axis=0), jnp.take(w2, index, axis=0)
-    scores = 0.0
-    for pooled in _pooled(x, statistics, axes=tuple(range(1, 1 + group.dim))):
-        hidden = jax.nn.relu(jnp.einsum("...mc,hmcr->...hr", pooled, w1))
-        scores = scores + jnp.einsum("...mr,hmrc->...hc", hidden, w2)
-    return jax.nn.sigmoid(scores)
+    index = regular_action(group) if x.shape[-2] == group.order else np.zeros((1, 1), np.int64)
+    pooled = _pooled(x, statistics, axes=tuple(range(1, 1 + group.dim)))
+    return _channel_map(pooled, w1, w2, index, ("...mc,hmcr->...hr", "...mr,hmrc->...hc"))
 
 
 def input_spatial_attention(
@@ -232,6 +214,19 @@ def input_pose_attention(x: FeatureMap, kernel: Float[Array, "in_poses channels"
     pointwise = kernel.reshape(*(1,) * group.dim, *kernel.shape)
     _check_kernel(pointwise, group, *x.shape[-2:])
     return _convolved(x, pointwise, group, 1)
+
+
+def _channel_map(
+    pooled: Sequence[Array], w1: Array, w2: Array, index: Int[np.ndarray, "output input"], equations: tuple[str, str]
+) -> Map:
+    """The small network of channel attention, with the matrices that an index names, by one equation for each layer."""
+    _check_layers(w1, w2, *pooled[0].shape[-2:])
+    w1, w2 = jnp.take(w1, index, axis=0), jnp.take(w2, index, axis=0)
+    first, second = equations
+    scores = 0.0
+    for statistic in pooled:
+        scores = scores + jnp.einsum(second, jax.nn.relu(jnp.einsum(first, statistic, w1)), w2)
+    return jax.nn.sigmoid(scores)
 
 
 def _convolved(x, kernel, group, kernel_dilation):

@@ -1,14 +1,13 @@
 """Attentive lifting and group convolutions: an attention map between the convolution and its sums."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, FeatureMap, Float, Grid, OutFeatureMap
 from gequi_jax.actions import transform_group_kernel, transform_kernel
-from gequi_jax.functional._conv import Padding, group_conv, lifting_conv, resolve_padding, transformed_bank
-from gequi_jax.functional._sampling import Sampling
+from gequi_jax.functional._conv import Padding, group_conv, lifting_conv, resolve_sampling, transformed_bank
 from gequi_jax.functional._windows import WindowMask
 from gequi_jax.functional.attentive_conv._modulation import Modulation
 from gequi_jax.functional.attentive_conv._operators import AttentionOperator, Maps
@@ -74,23 +73,9 @@ def attentive_lifting_conv(
     Reference: Romero et al. (2020), Eqs. 14 to 20.
     """
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
-    _check_channels(x, kernel)
-    conv = {
-        "strides": strides,
-        "padding": padding,
-        "kernel_dilation": kernel_dilation,
-        "allow_inequivariant": allow_inequivariant,
-    }
-    modulation = Modulation(attention, group, residual)
-    if modulation.attends_to_input:
-        modulated, maps = modulation(x[..., None, :], attention_params)
-        options = {"window_mask": window_mask, "precision": precision, **conv}
-        y = lifting_conv(modulated[..., 0, :], kernel, group=group, **options)
-        return (y, maps) if return_maps else y
-    bank = transformed_bank(transform_kernel, kernel, group, window_mask, allow_inequivariant)[..., None, :, :]
-    sampling = _sampling(x, kernel, group, **conv)
-    blocks = {"block_size": block_size, "return_maps": return_maps}
-    return attended_conv(x[..., None, :], bank, attention_params, modulation, sampling, **blocks)
+    options = _Options(strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision)
+    modulation, blocks = Modulation(attention, group, residual), {"block_size": block_size, "return_maps": return_maps}
+    return _attentive_conv(x[..., None, :], kernel, attention_params, modulation, options, lifts=True, **blocks)
 
 
 def attentive_group_conv(
@@ -152,44 +137,47 @@ def attentive_group_conv(
     """
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
-    _check_channels(x, kernel)
-    conv = {
-        "strides": strides,
-        "padding": padding,
-        "kernel_dilation": kernel_dilation,
-        "allow_inequivariant": allow_inequivariant,
-    }
-    modulation = Modulation(attention, group, residual)
-    if modulation.attends_to_input:
-        modulated, maps = modulation(x, attention_params)
-        options = {"window_mask": window_mask, "precision": precision, **conv}
-        y = group_conv(modulated, kernel, group=group, **options)
-        return (y, maps) if return_maps else y
-    bank = transformed_bank(transform_group_kernel, kernel, group, window_mask, allow_inequivariant)
-    sampling = _sampling(x, kernel, group, **conv)
-    blocks = {"block_size": block_size, "return_maps": return_maps}
-    return attended_conv(x, bank, attention_params, modulation, sampling, **blocks)
+    options = _Options(strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision)
+    modulation, blocks = Modulation(attention, group, residual), {"block_size": block_size, "return_maps": return_maps}
+    return _attentive_conv(x, kernel, attention_params, modulation, options, lifts=False, **blocks)
 
 
-def _sampling(
+class _Options(NamedTuple):
+    """The arguments of `lifting_conv` and `group_conv`, besides the arrays and the group."""
+
+    strides: int
+    padding: Padding
+    kernel_dilation: int
+    window_mask: WindowMask | None
+    allow_inequivariant: bool
+    precision: jax.lax.PrecisionLike
+
+
+def _attentive_conv(
     x: Array,
     kernel: Array,
-    group: FiniteGroup,
+    params: Any,
+    modulation: Modulation,
+    options: _Options,
     *,
-    strides: int,
-    padding: Padding,
-    kernel_dilation: int,
-    allow_inequivariant: bool,
-) -> Sampling:
-    pads = resolve_padding(
-        x.shape[1 : 1 + group.dim],
-        kernel.shape[: group.dim],
-        strides=strides,
-        padding=padding,
-        kernel_dilation=kernel_dilation,
-        allow_inequivariant=allow_inequivariant,
-    )
-    return Sampling(strides, tuple(pads), kernel_dilation)
+    lifts: bool,
+    block_size: int | None,
+    return_maps: bool,
+) -> Array | tuple[Array, Maps]:
+    """Either convolution of `[batch, *spatial, in_poses, in_features]`. An image has one pose, its kernel no axis for it."""
+    _check_channels(x, kernel)
+    group = modulation.group
+    if modulation.attends_to_input:
+        modulated, maps = modulation(x, params)
+        convolve, modulated = (lifting_conv, modulated[..., 0, :]) if lifts else (group_conv, modulated)
+        y = convolve(modulated, kernel, group=group, **options._asdict())
+        return (y, maps) if return_maps else y
+    transform = transform_kernel if lifts else transform_group_kernel
+    bank = transformed_bank(transform, kernel, group, options.window_mask, options.allow_inequivariant)
+    bank = bank[..., None, :, :] if lifts else bank
+    sampling = resolve_sampling(x, kernel, group, *options[:3], options.allow_inequivariant)
+    blocks = {"block_size": block_size, "return_maps": return_maps}
+    return attended_conv(x, bank, params, modulation, sampling, **blocks)
 
 
 def _check_channels(x: Array, kernel: Array) -> None:

@@ -115,7 +115,7 @@ def _attended_in_blocks(
 
 def _responses(
     x: FeatureMap, kernel: Float[Array, "out_group *window in_poses in_features"], sampling: Sampling, written_out: int
-) -> Float[Array, "batch *spatial out_group in_poses in_features"]:
+) -> Float[Array, "batch *out_spatial out_group in_poses in_features"]:
     """The convolution of every input channel and pose with one output channel, before all sums (Eq. 16)."""
     filters = jnp.moveaxis(kernel, 0, len(sampling.pads))  # [*window, out_group, in_poses, in_features]
     return correlate_each_by(written_out, x[..., None, :, :], filters, sampling=sampling)

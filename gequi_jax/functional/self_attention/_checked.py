@@ -1,36 +1,93 @@
 """The arrays of self-attention from the arguments of the public functions, with the checks of their shapes."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
 import numpy as np
 
+from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, Int
-from gequi_jax.functional._windows import Window
+from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
 from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.functional.self_attention._pose_index import key_pose
 from gequi_jax.groups import FiniteGroup
 
 
-def checked_operands(
-    query: Array,
-    key: Array,
-    value: Array,
-    position_encoding: Array,
-    pose_encoding: Array,
-    *,
-    window: Window,
-    scale: float | None,
-) -> Operands:
-    """The operands, with the query scaled.
+class Neighbourhood(NamedTuple):
+    """The arguments that say which keys a query attends to."""
+
+    group: FiniteGroup
+    window_size: WindowSize | None
+    window_mask: WindowMask | None
+
+    def window(self, query: Array) -> Window:
+        """The window on the grid of the query.
+
+        Raises:
+          ValueError: if it does not fit the grid or the group.
+        """
+        spatial_shape = query.shape[1 : 1 + self.group.dim]
+        return resolve_window(self.window_size, self.window_mask, group=self.group, spatial_shape=spatial_shape)
+
+
+def lifting_operands(
+    arrays: Sequence[Array], position_encoding: Array, neighbourhood: Neighbourhood, *, scale: float | None
+) -> tuple[Operands, Window]:
+    """The operands and the window of lifting self-attention.
 
     Args:
-      query, key, value: `[batch, *spatial, pose, heads, features]`.
-      position_encoding: `[group, window, position_features]`.
-      pose_encoding: `[group, query, key, pose_features]`.
-      window: the neighbourhood of each query.
-      scale: the factor of the scores; `1 / sqrt(features)` if None.
+      arrays: query, key and value, `[batch, *spatial, heads, features]`.
+      position_encoding, scale: as in `lifting_self_attention`.
+      neighbourhood: the group and the window.
 
     Raises:
       ValueError: if the shapes do not fit.
     """
+    for array in arrays:
+        check_spatial_axes(array, neighbourhood.group, other_axes=("batch", "heads", "features"))
+    window = neighbourhood.window(arrays[0])
+    query, key, value = (array[..., None, :, :] for array in arrays)
+    pose_encoding = jnp.zeros((neighbourhood.group.order, 1, 1, 0), query.dtype)
+    operands = Operands(scaled(query, scale), key, value, position_encoding, pose_encoding)
+    _check_operands(operands, window)
+    return operands, window
+
+
+def group_operands(
+    arrays: Sequence[Array],
+    encodings: tuple[Array, Array],
+    pose_index: Int[np.ndarray, "output query key"] | None,
+    neighbourhood: Neighbourhood,
+    *,
+    scale: float | None,
+) -> tuple[Operands, Window]:
+    """The operands and the window of group self-attention.
+
+    Args:
+      arrays: query, key and value, `[batch, *spatial, group, heads, features]`.
+      encodings: the position encoding, and the table of the pose encoding.
+      pose_index, scale: as in `group_self_attention`.
+      neighbourhood: the group and the window.
+
+    Raises:
+      ValueError: if the shapes do not fit.
+    """
+    for array in arrays:
+        check_spatial_axes(array, neighbourhood.group, other_axes=("batch", "group", "heads", "features"))
+        check_group_axis(array, neighbourhood.group, axis=-3)
+    query, key, value = arrays
+    window = neighbourhood.window(query)
+    position_encoding, table = encodings
+    index = _checked_pose_index(pose_index, neighbourhood.group, rows=table.shape[0])
+    pose_encoding = jnp.take(table, index, axis=0)
+    operands = Operands(scaled(query, scale), key, value, position_encoding, pose_encoding)
+    _check_operands(operands, window)
+    return operands, window
+
+
+def _check_operands(operands: Operands, window: Window) -> None:
+    query, key, value, position_encoding, pose_encoding = operands
     if key.shape != query.shape or value.shape[:-1] != query.shape[:-1]:
         raise ValueError(
             f"key, value: expected the shape of the query, {query.shape}, up to the features of the value; "
@@ -47,7 +104,6 @@ def checked_operands(
             f"position_encoding: expected [group, window, features] = [{len(pose_encoding)}, {window.size}, ...] for the "
             f"window {window.shape}; got shape {position_encoding.shape}."
         )
-    return Operands(scaled(query, scale), key, value, position_encoding, pose_encoding)
 
 
 def scaled(query: Array, scale: float | None) -> Array:
@@ -55,7 +111,7 @@ def scaled(query: Array, scale: float | None) -> Array:
     return query * (query.shape[-1] ** -0.5 if scale is None else scale)
 
 
-def checked_pose_index(
+def _checked_pose_index(
     pose_index: Int[np.ndarray, "output query key"] | None, group: FiniteGroup, *, rows: int
 ) -> Int[np.ndarray, "output query key"]:
     """The rows of a pose encoding, those of `key_pose` by default.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._checks import check_rate
+from gequi_jax._random_mask import mix, threshold
 from gequi_jax._typing import Array
 
 
@@ -30,8 +31,8 @@ class Dropout:
 
             bits(seed, i) = mix(seed xor mix(i)),  i the index of a weight within its part
 
-        A counter-based hash, which the backward pass recomputes: `jax.random.bits` takes more of a
-        training step on a CPU than attention itself. The index of a weight does not depend on how the work is cut into blocks.
+        The backward pass and the kernels compute the mask of a block from seeds and indices alone, and an index does not
+        depend on how the work is divided into blocks.
         """
         part = (*shape[:-1], seeds.shape[0], shape[-1] // seeds.shape[0])
         index = jnp.zeros((), jnp.uint32)
@@ -41,25 +42,11 @@ class Dropout:
 
     def keeps(self, seeds: Array, index: Array) -> Array:
         """False where the weight of an index is dropped, for seeds and indices of matching shapes."""
-        return _mix(seeds ^ _mix(index)) >= jnp.uint32(self._threshold)
+        return mix(seeds ^ mix(index)) >= jnp.uint32(threshold(self.rate))
 
     def scaled(self, attention: Array, mask: Array) -> Array:
         """Attention with the dropped weights 0 and the others scaled to keep the expectation."""
-        return jnp.where(mask, attention * (2**32 / (2**32 - self._threshold)), 0.0)
-
-    @property
-    def _threshold(self) -> int:
-        return min(round(self.rate * 2**32), 2**32 - 1)
-
-
-def _mix(bits: Array) -> Array:
-    """A bijection of 32-bit integers in which every input bit changes about half of the output bits.
-
-    Reference: the finaliser of MurmurHash3.
-    """
-    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B)
-    bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
-    return bits ^ (bits >> 16)
+        return jnp.where(mask, attention * (2**32 / (2**32 - threshold(self.rate))), 0.0)
 
 
 def resolve_dropout(dropout_rate: float, dropout_key: Array | None) -> Dropout:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._checks import check_group_axis, check_index, check_spatial_axes
+from gequi_jax._checks import check_index
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, GridHeads, Int
 from gequi_jax.functional._types import wide_type
-from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
-from gequi_jax.functional.self_attention._checked import checked_operands, checked_pose_index
+from gequi_jax.functional._windows import Window, WindowMask, WindowSize
+from gequi_jax.functional.self_attention._checked import Neighbourhood, group_operands, lifting_operands
 from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.groups import FiniteGroup
 
@@ -53,15 +53,9 @@ def lifting_self_attention_probabilities(
 
     Reference: Romero & Cordonnier (2021), Eq. 14.
     """
-    for array in (query, key):
-        check_spatial_axes(array, group, other_axes=("batch", "heads", "features"))
-    spatial_shape = query.shape[1 : 1 + group.dim]
-    window = resolve_window(window_size, window_mask, group=group, spatial_shape=spatial_shape)
-    index = check_index("position", position, spatial_shape)
-    query, key = query[..., None, :, :], key[..., None, :, :]
-    pose_encoding = jnp.zeros((group.order, 1, 1, 0), query.dtype)
-    operands = checked_operands(query, key, key, position_encoding, pose_encoding, window=window, scale=scale)
-    return _probabilities(operands, window, index)[..., 0, 0, :]
+    neighbourhood = Neighbourhood(group, window_size, window_mask)
+    operands, window = lifting_operands((query, key, key), position_encoding, neighbourhood, scale=scale)
+    return _probabilities(operands, window, position)[..., 0, 0, :]
 
 
 def group_self_attention_probabilities(
@@ -109,24 +103,19 @@ def group_self_attention_probabilities(
 
     Reference: Romero & Cordonnier (2021), Eq. 16, with a pose encoding that is invariant.
     """
-    for array in (query, key):
-        check_spatial_axes(array, group, other_axes=("batch", "group", "heads", "features"))
-        check_group_axis(array, group, axis=-3)
-    spatial_shape = query.shape[1 : 1 + group.dim]
-    window = resolve_window(window_size, window_mask, group=group, spatial_shape=spatial_shape)
-    index = check_index("position", position, spatial_shape)
-    rows = checked_pose_index(pose_index, group, rows=pose_encoding.shape[0])
-    encodings = (position_encoding, jnp.take(pose_encoding, rows, axis=0))
-    operands = checked_operands(query, key, key, *encodings, window=window, scale=scale)
-    return _probabilities(operands, window, index)
+    arrays, encodings = (query, key, key), (position_encoding, pose_encoding)
+    neighbourhood = Neighbourhood(group, window_size, window_mask)
+    operands, window = group_operands(arrays, encodings, pose_index, neighbourhood, scale=scale)
+    return _probabilities(operands, window, position)
 
 
-def _probabilities(operands: Operands, window: Window, position: tuple[int, ...]) -> Array:
+def _probabilities(operands: Operands, window: Window, position: Sequence[int]) -> Array:
     """Axes: n batch, j key positions, h output poses, a query poses, m key poses, t heads, d features."""
     query, key, _, position_encoding, pose_encoding = operands
     spatial_shape = query.shape[1:-3]
-    offsets, valid = _offsets(position, spatial_shape, window)
-    one = query[(slice(None), *position)]  # [n, a, t, d]
+    index = check_index("position", position, spatial_shape)
+    offsets, valid = _offsets(index, spatial_shape, window)
+    one = query[(slice(None), *index)]  # [n, a, t, d]
     keys = key.reshape(key.shape[0], -1, *key.shape[-3:])
 
     def product(equation, *arrays):

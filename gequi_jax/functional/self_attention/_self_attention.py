@@ -4,13 +4,11 @@ Both are one operation. Lifting self-attention is group self-attention whose que
 whose encoding has no pose term.
 """
 
-import jax.numpy as jnp
 import numpy as np
 
-from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, FeatureMapHeads, FeatureMapValues, Float, GridHeads, GridValues, Int
-from gequi_jax.functional._windows import WindowMask, WindowSize, resolve_window
-from gequi_jax.functional.self_attention._checked import checked_operands, checked_pose_index
+from gequi_jax.functional._windows import WindowMask, WindowSize
+from gequi_jax.functional.self_attention._checked import Neighbourhood, group_operands, lifting_operands
 from gequi_jax.functional.self_attention._dropout import resolve_dropout
 from gequi_jax.functional.self_attention._implementations import Implementation, choose
 from gequi_jax.groups import FiniteGroup
@@ -62,12 +60,8 @@ def lifting_self_attention(
 
     Reference: Romero & Cordonnier (2021), Eq. 14.
     """
-    for array in (query, key, value):
-        check_spatial_axes(array, group, other_axes=("batch", "heads", "features"))
-    window = resolve_window(window_size, window_mask, group=group, spatial_shape=query.shape[1 : 1 + group.dim])
-    query, key, value = (array[..., None, :, :] for array in (query, key, value))
-    pose_encoding = jnp.zeros((group.order, 1, 1, 0), query.dtype)
-    operands = checked_operands(query, key, value, position_encoding, pose_encoding, window=window, scale=scale)
+    neighbourhood = Neighbourhood(group, window_size, window_mask)
+    operands, window = lifting_operands((query, key, value), position_encoding, neighbourhood, scale=scale)
     return choose(implementation, operands, window)(operands, window, resolve_dropout(dropout_rate, dropout_key))
 
 
@@ -123,11 +117,7 @@ def group_self_attention(
 
     Reference: Romero & Cordonnier (2021), Eq. 16, with a pose encoding that is invariant.
     """
-    for array in (query, key, value):
-        check_spatial_axes(array, group, other_axes=("batch", "group", "heads", "features"))
-        check_group_axis(array, group, axis=-3)
-    window = resolve_window(window_size, window_mask, group=group, spatial_shape=query.shape[1 : 1 + group.dim])
-    index = checked_pose_index(pose_index, group, rows=pose_encoding.shape[0])
-    encodings = (position_encoding, jnp.take(pose_encoding, index, axis=0))
-    operands = checked_operands(query, key, value, *encodings, window=window, scale=scale)
+    arrays, encodings = (query, key, value), (position_encoding, pose_encoding)
+    neighbourhood = Neighbourhood(group, window_size, window_mask)
+    operands, window = group_operands(arrays, encodings, pose_index, neighbourhood, scale=scale)
     return choose(implementation, operands, window)(operands, window, resolve_dropout(dropout_rate, dropout_key))

@@ -14,11 +14,14 @@ from experiments.training.parallel import create_layout, initialize
 
 ROOT = pathlib.Path(__file__).parents[3]
 FIELDS = {"batch_size": 16, "checkpoint_every_steps": 3, "num_epochs": 2, "schedule": "constant"}
+# AdamW divides each gradient by its own size, so a gradient that is zero but for round-off becomes a step of full length,
+# whose sign depends on the order of a sum. Batch norm makes such gradients: those of a pixel that is alike in all images
+# (the tiny network has a weight for each) and of a factor that the attention of one input channel applies to all channels.
+# Those two networks train with SGD; the self-attention network has layer norms and no such weight.
 RUNS = {
-    # AdamW divides each gradient by its own size. That of a pixel that is alike in all images is zero behind a batch norm
-    # but for rounding, and the order of a sum becomes a step. The tiny network has a weight for each pixel.
     "two seeds of a tiny network, SGD": {"model": "tiny", "optimizer": "sgd", "num_seeds": 2},
-    "attentive network, AdamW": {"model": "digits_alpha_f_p4_cnn", "model_overrides.features": 2},
+    "attentive network, SGD": {"model": "digits_alpha_f_p4_cnn", "model_overrides.features": 2, "optimizer": "sgd"},
+    "self-attention network, AdamW": {"model": "digits_r4_sa"},
 }
 
 

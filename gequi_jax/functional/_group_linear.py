@@ -47,10 +47,12 @@ def group_linear(
     """
     _check_shapes(x, kernel, group)
     blocks = fourier_blocks(group)
+    # XLA would compute what makes the input once for each Fourier coefficient, and the outputs once for each use.
+    x = jax.lax.optimization_barrier(x)
     inputs = _analysis(x.reshape(-1, *x.shape[-2:]), blocks)
     matrices = _block_matrices(kernel, blocks)
     outputs = [jnp.matmul(rows, matrix, precision=precision) for rows, matrix in zip(inputs, matrices, strict=True)]
-    return _synthesis(outputs, blocks).reshape(*x.shape[:-1], kernel.shape[-1])
+    return jax.lax.optimization_barrier(_synthesis(outputs, blocks)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _check_shapes(x: Array, kernel: Array, group: FiniteGroup) -> None:

@@ -83,8 +83,8 @@ class _Pair:
       both: rho ⊗ sigma, `[group, rows of rho, rows of sigma, columns of rho, columns of sigma]`.
     """
 
-    first: Float[np.ndarray, "group rows columns"]
-    second: Float[np.ndarray, "group rows columns"]
+    first: Float[np.ndarray, "group a i"]
+    second: Float[np.ndarray, "group b j"]
     both: Float[np.ndarray, "group a b k l"]
 
 

@@ -24,7 +24,7 @@ def transformers(section: str, quick: bool) -> Iterator[Case]:
 
 def _attention(section: str, quick: bool) -> Iterator[Case]:
     """Both kinds of attention at equal features, in windows."""
-    base = dict(layer="attention", n=4, N=8 if quick else 28, w=3 if quick else 5, heads=2, batch=2)
+    base = dict(layer="attention", n=4, N=8 if quick else 28, w=3 if quick else 5, heads=2 if quick else 9, batch=2)
     for setting, variables in sweep(base, dict(n=(2, 4) if quick else (4, 8))):
         contenders = {
             name: JaxContender(lambda s=setting, layer=layer: _attention_program(layer, s))
@@ -40,6 +40,7 @@ def _attention_program(layer: Any, setting: dict[str, Any]) -> Program:
         FEATURES,
         group=groups.cyclic_group(n),
         num_heads=setting["heads"],
+        qkv_features=setting["heads"] * (FEATURES // 2),
         window_size=setting["w"],
         rngs=nnx.Rngs(0),
     )

@@ -76,7 +76,7 @@ def _vision_transformer(group: str) -> Row:
         "z2_model": "rotmnist_vit_z2",
         "augmentation": ("random_rotation",),
         "batch_size": 64,
-        "num_epochs": 100,
+        "num_epochs": 70,
         "optimizer": "adamw",
         "learning_rate": 2e-3,
         "weight_decay": 0.02,

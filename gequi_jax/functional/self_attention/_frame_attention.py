@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gequi_jax._checks import check_group_axis, check_spatial_axes
-from gequi_jax._typing import Array, Bool, FeatureMapHeads, Float, Int
+from gequi_jax._typing import Array, Bool, FeatureMapHeads, FeatureMapValues, Float, Int
 from gequi_jax.actions import relative_positions
 from gequi_jax.functional._types import wide_type
 from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
@@ -22,7 +22,7 @@ DotProductImplementation = Literal["xla", "cudnn"]
 def frame_self_attention(
     query: FeatureMapHeads,
     key: FeatureMapHeads,
-    value: FeatureMapHeads,
+    value: FeatureMapValues,
     position_bias: Float[Array, "group window heads"] | None = None,
     *,
     group: FiniteGroup,
@@ -83,7 +83,7 @@ def frame_attention(
     query: Float[Array, "batch queries group heads features"],
     key: Float[Array, "batch keys group heads features"],
     value: Float[Array, "batch keys group heads features"],
-    bias: Float[Array, "group heads queries keys"] | None = None,
+    bias: Float[Array, "group heads rows columns"] | None = None,
     *,
     scale: float | None = None,
     dropout_rate: float = 0.0,

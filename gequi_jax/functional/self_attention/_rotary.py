@@ -12,7 +12,7 @@ from gequi_jax.groups import FiniteGroup
 def rotary_encoding(
     x: Float[Array, "batch *tokens group heads features"],
     frequencies: Float[Array, "heads pairs dim"],
-    positions: Float[np.ndarray, "*tokens dim"],
+    positions: Float[np.ndarray, "*places dim"],
     *,
     group: FiniteGroup,
 ) -> Float[Array, "batch *tokens group heads features"]:

@@ -216,9 +216,10 @@ class FrameSelfAttention(nnx.Module):
         if self.frequencies is None or positions is None:
             return query, key, value
         frequencies = self.frequencies[...]
-        query, key = (
-            functional.rotary_encoding(part, frequencies, positions, group=self.group) for part in (query, key)
-        )
+        # Queries and keys as heads of one array: one pass over memory turns both.
+        both, frequencies = jnp.concatenate([query, key], axis=-2), jnp.concatenate([frequencies, frequencies])
+        both = functional.rotary_encoding(both, frequencies, positions, group=self.group)
+        query, key = jnp.split(both, 2, axis=-2)
         return query, key, value
 
     def _position_bias(self, spatial_shape: tuple[int, ...]) -> Array | None:

@@ -1,5 +1,6 @@
 """Rotary encodings of positions seen from every frame."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,6 +52,7 @@ def rotary_encoding(
     wide = wide_type(x)
     seen = jnp.asarray(np.moveaxis(inverse_act_on_positions(group, positions), 0, -2), wide)
     angles = jnp.einsum("...gd,hfd->...ghf", seen, frequencies.astype(wide), precision="highest")[None]
-    cos, sin = jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)
+    # XLA would compute them anew wherever they are read.
+    cos, sin = jax.lax.optimization_barrier((jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)))
     first, second = x[..., : features // 2], x[..., features // 2 :]
     return jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)

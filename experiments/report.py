@@ -76,8 +76,8 @@ def collect(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
       UserError: it contains no finished run.
     """
     paths = sorted(folder.rglob(summary.FILE)) if folder.is_dir() else []
-    found = {str(path.parent.relative_to(folder)): summary.load(path.parent) for path in paths}
-    runs = {name: result for name, result in found.items() if result is not None}
+    summaries = {str(path.parent.relative_to(folder)): summary.load(path.parent) for path in paths}
+    runs = {name: result for name, result in summaries.items() if result is not None}
     if not runs:
         raise UserError(
             f"--runs: expected finished runs below {str(folder)!r}; got no {summary.FILE}; choose another directory"

@@ -5,7 +5,7 @@
 """
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 Grid = Float[Array, "batch *spatial channels"]
 FeatureMap = Float[Array, "batch *spatial group channels"]
@@ -17,11 +17,11 @@ FeatureMapHeads = Float[Array, "batch *spatial group heads features"]
 # Values may have other features than queries and keys.
 GridValues = Float[Array, "batch *spatial heads value_features"]
 FeatureMapValues = Float[Array, "batch *spatial group heads value_features"]
-# Functions that also accept and return NumPy arrays.
-AnyGrid = Float[Array | np.ndarray, "batch *spatial channels"]
-AnyOutGrid = Float[Array | np.ndarray, "batch *out_spatial out_channels"]
-AnyFeatureMap = Float[Array | np.ndarray, "batch *spatial group channels"]
-AnyOutFeatureMap = Float[Array | np.ndarray, "batch *out_spatial out_group out_channels"]
+# Functions that move entries without arithmetic where they can: they accept every dtype, and return a NumPy array for a NumPy array.
+AnyGrid = Shaped[Array | np.ndarray, "batch *spatial channels"]
+AnyOutGrid = Shaped[Array | np.ndarray, "batch *out_spatial out_channels"]
+AnyFeatureMap = Shaped[Array | np.ndarray, "batch *spatial group channels"]
+AnyOutFeatureMap = Shaped[Array | np.ndarray, "batch *out_spatial out_group out_channels"]
 
 __all__ = [
     "AnyFeatureMap",

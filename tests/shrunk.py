@@ -1,15 +1,17 @@
 """Every network of `list_models()` at its smallest legal size, with all of its dropout switched on."""
 
 import functools
+from collections.abc import Iterable
 
 import jax
 import numpy as np
+import pytest
 from flax import nnx
 
 from gequi_jax import models
 from tests.networks import random_network
 
-# One network of each architecture, and of attention to responses and to the input: for what takes long.
+# One network of each architecture, and of attention to responses and to the input.
 REPRESENTATIVES = (
     "digits_r4_sa",
     "digits_alpha_f_p4_cnn",
@@ -18,6 +20,11 @@ REPRESENTATIVES = (
     "pcam_p4_densenet",
     "vit_tiny_p4m",
 )
+
+
+def slow_unless(quick: Iterable[str], names: Iterable[str]) -> list:
+    """The names as parameters of a test; those that are not quick are marked slow, for continuous integration."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def overrides(name: str) -> dict:
@@ -61,8 +68,8 @@ def _gsa_net(name: str, channels: int) -> dict:
 
 
 def network(name: str, **options) -> nnx.Module:
-    """The network with random weights, in `train()` mode."""
-    model = random_network(name, **overrides(name), **options)
+    """The network with random weights, in `train()` mode; options go before its smallest sizes."""
+    model = random_network(name, **{**overrides(name), **options})
     model.train()
     return model
 

@@ -1,4 +1,4 @@
-"""Everything to measure while an accelerator is at hand: `python -m experiments.benchmark.accelerator [--quick] ...`.
+"""All measurements for an accelerator: `python -m experiments.benchmark.accelerator [--quick] ...`.
 
 Each task runs in a process of its own, in order of importance, until the time is used up. The record is written after each
 task; a later run resumes with the tasks that the record lacks or that failed. The first task measures what the device can

@@ -1,6 +1,6 @@
 """Measures the time and memory of all contenders of a case.
 
-All programs of a case, forward and backward passes included, are timed in turn, so that a slow phase of the machine
+All programs of a case, including forward and backward passes, are timed alternately, so that a slow phase of the machine
 affects all of them and their ratios are more reliable than their times.
 """
 

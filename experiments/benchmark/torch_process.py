@@ -1,4 +1,4 @@
-"""PyTorch networks in a process of their own, timed in turn with ours."""
+"""PyTorch networks in a separate process, timed alternately with ours."""
 
 import contextlib
 import importlib.util

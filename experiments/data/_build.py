@@ -1,4 +1,4 @@
-"""From a listing to a data set: sizes and channels decided, the training split measured, files read when they are asked for."""
+"""Builds a data set from a listing: chooses sizes and channels, measures the training split, reads files on demand."""
 
 import dataclasses
 import pathlib

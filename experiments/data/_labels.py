@@ -1,4 +1,4 @@
-"""Labels as files and tables have them, and the tasks that they make: classes, several labels at once, or grades."""
+"""Labels of files and tables, and the tasks that they define: single-label, multi-label or ordinal classification."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a layout finds: which images belong to which split, and their labels, before any image is read."""
+"""The listing of a layout: the images of each split and their labels, before any image is read."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""The data set that a configuration names, by any of its layouts, measured and ready to be read."""
+"""Loads the data set of a configuration, in any of the layouts."""
 
 import dataclasses
 import difflib

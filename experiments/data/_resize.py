@@ -1,4 +1,4 @@
-"""Images of any size to one size: stretched, padded or cropped, antialiased, and the same for a turned image.
+"""Resizes images by stretching, padding or cropping, with antialiasing; commutes with rotations by 90 degrees.
 
 Each axis is resampled by one sparse matrix, a triangle filter as wide as the reduction. The matrix is symmetric under
 reversal and the result is rounded by a rule that round-off cannot tip, so that resizing commutes with flips and quarter
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
+
+from experiments.errors import UserError
 
 RESIZE_MODES = ("resize", "pad", "crop")
 _DECIMALS = 6  # far above float64's round-off, far below half a unit
@@ -27,8 +29,13 @@ def resize(pixels: np.ndarray, sizes: Sequence[int], *, mode: str) -> np.ndarray
     Returns:
       `[*sizes, channels]` of the same type; integers are rounded. Padding is 0 for unsigned integers and the image's
       smallest value otherwise.
+
+    Raises:
+      UserError: more or fewer sizes than spatial axes.
     """
     sizes, spatial = tuple(sizes), pixels.shape[:-1]
+    if len(spatial) != len(sizes):
+        raise UserError(f"image_size: expected a size for each of the axes {spatial} of an image; got {sizes}")
     if spatial == sizes:
         return pixels
     scaled = sizes if mode == "resize" else _sizes_with_aspect(spatial, sizes, cover=mode == "crop")

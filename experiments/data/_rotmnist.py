@@ -114,10 +114,10 @@ def read_official(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.n
     name = AMAT[split]
     archive = directory / ARCHIVE
     if archive.is_file():
-        found = hashlib.md5(archive.read_bytes()).hexdigest()
-        if found != ARCHIVE_MD5:
+        digest = hashlib.md5(archive.read_bytes()).hexdigest()
+        if digest != ARCHIVE_MD5:
             raise UserError(
-                f"{archive}: expected MD5 {ARCHIVE_MD5}, that of the official archive; got {found}; "
+                f"{archive}: expected MD5 {ARCHIVE_MD5}, that of the official archive; got {digest}; "
                 f"download {ARCHIVE_URL} again"
             )
         with zipfile.ZipFile(archive) as content:

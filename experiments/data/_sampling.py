@@ -1,4 +1,4 @@
-"""Classes of different sizes: weights for the loss, or batches in which each class has its share."""
+"""Classes of different sizes: weights for the loss, or balanced batches."""
 
 import numpy as np
 

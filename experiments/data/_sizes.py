@@ -1,4 +1,4 @@
-"""The size in which images of a data set are read, where nobody says it."""
+"""The default size to which the images of a data set are resized."""
 
 from collections.abc import Callable, Collection
 

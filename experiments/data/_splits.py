@@ -1,4 +1,4 @@
-"""Holding out examples: by class where that is possible, and never half of a group such as a patient."""
+"""Held-out splits: stratified by class where possible, without splitting groups such as patients."""
 
 import numpy as np
 

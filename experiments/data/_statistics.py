@@ -1,4 +1,4 @@
-"""Range and moments of the pixels of a training split, and the images without any contrast, in one pass."""
+"""Range and moments of the pixels of a training split, and its images without contrast, in one pass."""
 
 import dataclasses
 from collections.abc import Callable

@@ -56,6 +56,9 @@ def open_splits(name: str, directory: str) -> tuple[dict[str, Any], Any]:
     Raises:
       UserError: it is not prepared in `directory`; the message has the command that prepares it.
     """
+    parts = pathlib.PurePath(name).parts
+    if not parts or ".." in parts or pathlib.PurePath(name).is_absolute():
+        raise UserError(f"--config.dataset=tfds:NAME: expected the name of a set, such as mnist; got {name!r}")
     command = f"python -m experiments.data.prepare {name} --data_dir {directory}"
     if not (pathlib.Path(directory) / name).is_dir():
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a run leaves behind. Nothing here knows how a network is trained.
+"""Results of a run: metrics, summaries, logs and plots. Nothing here depends on how a network is trained.
 
 metrics        loss, accuracy, confusion matrix, calibration of logits
 equivariance   how much logits change under the group

@@ -1,4 +1,4 @@
-"""The metrics that people report, by scikit-learn, with confidence intervals by bootstrap over the examples."""
+"""Classification metrics by scikit-learn, with confidence intervals from a bootstrap over the examples."""
 
 import warnings
 from collections.abc import Callable, Mapping

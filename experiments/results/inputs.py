@@ -1,4 +1,4 @@
-"""What a work directory remembers of the data: how images are read, their classes, and how often the test split was read."""
+"""What a work directory records about the data: preprocessing, classes, and how often the test split was read."""
 
 import dataclasses
 import json

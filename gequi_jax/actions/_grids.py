@@ -25,7 +25,8 @@ def act_on_grid(element: int | np.integer, x: AnyGrid, *, group: FiniteGroup) ->
       group: the group that the index refers to.
 
     Raises:
-      ValueError: if the element is not in the group or the number of spatial axes is not the dimension of the group.
+      ValueError: if the element is not in the group, the number of spatial axes is not the dimension of the group, or
+        images of integers would have to be interpolated.
 
     Example:
       >>> from gequi_jax.groups import cyclic_group
@@ -37,6 +38,11 @@ def act_on_grid(element: int | np.integer, x: AnyGrid, *, group: FiniteGroup) ->
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
     matrix = group.matrices[check_element(element, group)]
     if not _permutes_axes(matrix):
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(
+                f"x: expected images of a floating type, since element {element} of {group.name} interpolates them; got "
+                f"{x.dtype}; convert them first."
+            )
         return _interpolate(x, np.linalg.inv(matrix))
     source = np.abs(matrix).argmax(axis=1)
     signs = matrix.sum(axis=1)

@@ -17,7 +17,7 @@ from jax.sharding import AxisType
 from gequi_jax._typing import Array, Float
 from gequi_jax.functional._few_channels import convolve_few_channels, has_few_channels
 from gequi_jax.functional._filter_gradient import blocked_filter_gradient, fits_in_blocks
-from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._platform import by_platform, is_platform_assumed
 from gequi_jax.functional._sampling import Sampling
 
 _AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
@@ -53,6 +53,9 @@ def convolve(
     has_sharding_in_type = any(kind != AxisType.Auto for mesh in meshes for kind in mesh.axis_types)
     if has_sharding_in_type or x.dtype != filters.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
         return _convolve_by_xla(x, filters, sampling=sampling, precision=precision)
+    if is_platform_assumed():
+        # Converters to other formats know the primitives of JAX alone.
+        return _convolve_by_platform(x, filters, sampling=sampling, precision=precision)
     return _convolve_p.bind(x, filters, sampling=sampling, precision=precision)
 
 

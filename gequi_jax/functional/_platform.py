@@ -20,7 +20,7 @@ _ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed p
 def assumed_platform(platform: str) -> Iterator[None]:
     """Traces functions inside the context for one platform, where a program without a choice of platforms is needed.
 
-    A converter to another format, such as ONNX, knows no platforms of JAX.
+    Converters to other formats, such as ONNX, do not support a choice between platforms.
 
     Args:
       platform: its name, as in `jax.lax.platform_dependent`, or "default" for an accelerator.
@@ -30,6 +30,11 @@ def assumed_platform(platform: str) -> Iterator[None]:
         yield
     finally:
         _ASSUMED.reset(token)
+
+
+def is_platform_assumed() -> bool:
+    """Whether this is traced inside `assumed_platform`."""
+    return _ASSUMED.get() is not None
 
 
 def by_platform(function: Callable[..., Any], *operands: Any, default: Hashable, **plans: Hashable) -> Any:

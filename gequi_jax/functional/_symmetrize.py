@@ -1,4 +1,4 @@
-"""Any function made equivariant by averaging over the group: the baseline of equivariant layers."""
+"""Any function made equivariant by averaging over the group: a baseline for equivariant layers."""
 
 import functools
 import operator

@@ -122,16 +122,16 @@ def conjugacy_classes_of_subgroups(group: FiniteGroup) -> tuple[FiniteGroup, ...
     chosen member of each class, so only those are extended.
     """
     generators = _cyclic_subgroups(group)
-    found: list[tuple[int, ...]] = [(group.identity,)]
-    known = set(found)
-    for base in found:  # grows while it is read
+    subgroups: list[tuple[int, ...]] = [(group.identity,)]
+    known = set(subgroups)
+    for base in subgroups:  # grows while it is read
         for cyclic in generators:
             if not set(cyclic) <= set(base):
                 extended = _smallest_conjugate(group, _closure(group, (*base, *cyclic)))
                 if extended not in known:
                     known.add(extended)
-                    found.append(extended)
-    return tuple(make_subgroup(group, elements, None) for elements in sorted(found, key=lambda s: (len(s), s)))
+                    subgroups.append(extended)
+    return tuple(make_subgroup(group, elements, None) for elements in sorted(subgroups, key=lambda s: (len(s), s)))
 
 
 def _cosets(group: FiniteGroup, subgroup: FiniteGroup, products: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ class DenseNet(nnx.Module):
       rngs: the random streams.
 
     Raises:
-      ValueError: if a side does not fit, or constructors are not as many as layers.
+      ValueError: if a side does not fit, or the number of constructors is not the number of layers.
 
     Reference: Romero et al. (2020), Tab. 3 and Appendix B.4; Veeling et al. (2018).
     """

@@ -1,4 +1,4 @@
-"""The pooling over all poses with which a classifier ends, also after its symmetry was restricted."""
+"""The pooling over all poses at the end of a classifier, also after its symmetry was restricted."""
 
 from gequi_jax import functional
 from gequi_jax._typing import Array, Float

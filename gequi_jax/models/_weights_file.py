@@ -1,4 +1,4 @@
-"""The file of weights: safetensors, with all that is known of the network in its metadata, under a checksum.
+"""The file of weights: safetensors, with a description of the network in its metadata and a checksum.
 
 Any program that reads safetensors reads the arrays. The checksum covers the metadata, the names, types and shapes of the
 arrays and their bytes.
@@ -68,9 +68,9 @@ def read_info(path: str | Path) -> WeightsInfo:
         raise ValueError(f"path: {path} is no complete safetensors file ({error}); get it again.") from error
     version = metadata.get("format_version")
     if metadata.get("format") != "gequi_jax" or version != FORMAT_VERSION:
-        found = "no file of gequi_jax weights" if version is None else f"format version {version}"
+        content = "no file of gequi_jax weights" if version is None else f"format version {version}"
         raise ValueError(
-            f"path: expected gequi_jax weights of format version {FORMAT_VERSION}; {path} is {found}; write it with "
+            f"path: expected gequi_jax weights of format version {FORMAT_VERSION}; {path} is {content}; write it with "
             "gequi_jax.models.save_weights of this version."
         )
     return _info(path, metadata)

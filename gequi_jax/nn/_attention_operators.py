@@ -9,9 +9,9 @@ Anything with the same three members is an operator:
 * `operator(signal, params, *, group)`: the map alpha, of values in [0, 1] with axes that broadcast to the signal, or a
   tuple of such maps whose product is alpha.
 
-An attentive convolution with it is equivariant if and only if alpha moves as its signal does (Theorem 1), which
-`gequi_jax.testing.assert_attention_equivariant` checks. A plain function of `(signal, params, *, group)` will do for
-`gequi_jax.functional.attentive_group_conv`; it attends to responses.
+An attentive convolution with an operator is equivariant if and only if alpha transforms as its signal does (Theorem 1),
+which `gequi_jax.testing.assert_attention_equivariant` checks. `gequi_jax.functional.attentive_group_conv` also accepts a
+plain function of `(signal, params, *, group)`, which attends to responses.
 """
 
 import dataclasses
@@ -288,10 +288,10 @@ class SeriesAttention:
 
     def __call__(self, signal: Array, params: Params, *, group: FiniteGroup) -> Maps:
         """The maps of all operators, in their order."""
-        found: Maps = ()
+        maps: Maps = ()
         for name, operator in self.operators:
             new = as_maps(operator(signal, params[name], group=group))
             for one_map in new:
                 signal = one_map * signal
-            found += new
-        return found
+            maps += new
+        return maps

@@ -78,9 +78,9 @@ class GroupSelfAttentionBlock(_SelfAttentionBlock):
         y = W_s crop(x) + crop(dropout(a))
         out = y + LN(W_2 swish(LN(W_1 y)))
 
-    The shortcut W_s is the identity where the number of channels stays the same. Equivariant, L_g on the input becomes L_g
-    on the output: attention is, norms share their statistics over the group, a crop removes as much on every side, and
-    all else is pointwise.
+    The shortcut W_s is the identity if the number of channels does not change. Equivariant, L_g on the input becomes L_g
+    on the output: attention is equivariant, norms share their statistics over the group, a crop removes the same number
+    of positions on every side, and all other operations are pointwise.
 
     Args:
       in_features: channels of the input.
@@ -131,7 +131,7 @@ class GroupSelfAttentionBlock(_SelfAttentionBlock):
         self.norm_project = layer_norm(out_features)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
-        """Maps `[batch, *spatial, group, in_features]` to `out_features` channels, less the crop on every side."""
+        """Maps `[batch, *spatial, group, in_features]` to `out_features` channels, cropped on every side."""
         x = x if self.dtype is None else x.astype(self.dtype)
         branch = self.attention(nnx.swish(self.norm_in(x)))
         branch = self.dropout(nnx.swish(self.norm_out(branch)))
@@ -148,7 +148,8 @@ class PreNormSelfAttentionBlock(_SelfAttentionBlock):
 
     LN normalises the channels of every position and pose by themselves. The path from the input to the output contains
     only sums, so that the block trains in far fewer steps than `GroupSelfAttentionBlock`. Equivariant, L_g on the input
-    becomes L_g on the output: attention is, a crop removes as much on every side, and all else is pointwise.
+    becomes L_g on the output: attention is equivariant, a crop removes the same number of positions on every side, and all
+    other operations are pointwise.
 
     Args:
       in_features: channels of the input.
@@ -190,7 +191,7 @@ class PreNormSelfAttentionBlock(_SelfAttentionBlock):
         self.project = linear(hidden, out_features)
 
     def __call__(self, x: FeatureMap) -> OutFeatureMap:
-        """Maps `[batch, *spatial, group, features]` to the same, less the crop on every side."""
+        """Maps `[batch, *spatial, group, features]` to the same shape, cropped on every side."""
         x = x if self.dtype is None else x.astype(self.dtype)
         y = cropped(x + self.dropout(self.attention(self.norm_attention(x))), self.crop, dim=self.group.dim)
         return y + self.project(nnx.swish(self.expand(self.norm_expand(y))))

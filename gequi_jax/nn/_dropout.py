@@ -41,12 +41,12 @@ class Dropout(nnx.Dropout):
         rngs: nnx.Rngs | nnx.RngStream | jax.Array | None = None,
     ) -> Array:
         """Maps an array of any shape to one of the same shape; the arguments override those of the constructor."""
-        off = self.deterministic if deterministic is None else deterministic
+        inactive = self.deterministic if deterministic is None else deterministic
         stream = self.rngs if rngs is None else rngs
-        if rngs is None and self.rate > 0.0 and not off:
+        if rngs is None and self.rate > 0.0 and not inactive:
             self._make_stream_writable()
         has_explicit_sharding = any(jax.typeof(inputs).sharding.spec)  # which the mask must be given too
-        if off is None or off or stream is None or not 0.0 < self.rate < 1.0 or has_explicit_sharding:
+        if inactive is None or inactive or stream is None or not 0.0 < self.rate < 1.0 or has_explicit_sharding:
             return super().__call__(inputs, deterministic=deterministic, rngs=rngs)
         stream = stream[self.rng_collection] if isinstance(stream, nnx.Rngs) else stream
         key = stream() if isinstance(stream, nnx.RngStream) else stream

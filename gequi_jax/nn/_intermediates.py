@@ -1,4 +1,4 @@
-"""Attention as intermediates of NNX: computed where `nnx.capture` asks for them, and nowhere else."""
+"""Attention as intermediates of NNX, computed only inside `nnx.capture`."""
 
 from flax import nnx
 

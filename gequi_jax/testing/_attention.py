@@ -57,7 +57,7 @@ def attention_errors(
     for element in tested:
         after = _as_list(maps(ACTIONS[input](element, x, group=group)))
         expected = [_transformed(element, one_map, group, pose_axes) for one_map in before]
-        errors.append(max(relative_error(got, wanted) for got, wanted in zip(after, expected, strict=True)))
+        errors.append(max(relative_error(got, reference) for got, reference in zip(after, expected, strict=True)))
     return np.asarray(errors)
 
 

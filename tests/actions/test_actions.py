@@ -162,6 +162,7 @@ def test_windows():
         (lambda x: act_on_grid(4, x, group=cyclic_group(4)), "index from 0 to 3"),
         (lambda x: act_on_grid(-1, x, group=cyclic_group(4)), "index from 0 to 3"),
         (lambda x: act_on_grid(0, x[0], group=cyclic_group(4)), r"\[batch, rows, columns, channels\]"),
+        (lambda x: act_on_grid(1, x.astype("uint8"), group=cyclic_group(8)), "floating type.*got uint8"),
         (lambda x: act_on_feature_map(0, x, group=cyclic_group(4)), r"\[batch, rows, columns, group, channels\]"),
         (lambda x: act_on_feature_map(0, x[..., None], group=cyclic_group(4)), "group axis of size 4"),
         (lambda x: transform_kernel(x[0], group=cyclic_group(4)), "in_features, out_features"),

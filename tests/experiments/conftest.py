@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from experiments.config import default_config
-from experiments.results import pictures
+from experiments.results import classification, pictures
 from gequi_jax import groups, models
 
 
@@ -69,8 +69,8 @@ def make_tiny_models(setattr):
 
 @pytest.fixture
 def tiny_config(drawing_config, monkeypatch):
-    """`drawing_config` without the pictures at the end, which take longer than the training."""
-    no_pictures(monkeypatch.setattr)
+    """`drawing_config` with a quick end."""
+    quick_results(monkeypatch.setattr)
     return drawing_config
 
 
@@ -80,8 +80,9 @@ def drawing_config(tiny_model):
     return make_tiny_config(tiny_model)
 
 
-def no_pictures(setattr):
-    """Replaces the functions that draw, which take longer than the training of the tiny network."""
+def quick_results(setattr):
+    """Leaves out what takes longer than the training of the tiny network: pictures, and most resamples of intervals."""
+    setattr(classification, "RESAMPLES", 1)  # the fewest that there are, 20
     setattr(pictures, "draw_results", lambda *_: None)
     setattr(pictures, "draw_feature_maps", lambda *_: None)
 

@@ -14,7 +14,7 @@ from experiments.results import summary
 from experiments.runs import load_run
 from experiments.training import finish
 from experiments.training.run import run
-from tests.experiments.conftest import no_pictures
+from tests.experiments.conftest import quick_results
 
 
 def write_cells(folder, count=14, side=10):
@@ -51,7 +51,7 @@ def finished(tmp_path_factory):
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),
     ):
-        no_pictures(patch.setattr)
+        quick_results(patch.setattr)
         patch.setattr(finish, "test_metrics", lambda *values: logits.append(values[0]) or measure(*values))
         run(config, workdir)
     return workdir, folder, logits[0]

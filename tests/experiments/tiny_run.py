@@ -7,7 +7,7 @@ is the configuration, too.
 import sys
 
 from experiments import main as program
-from tests.experiments.conftest import make_tiny_config, make_tiny_models, no_pictures
+from tests.experiments.conftest import make_tiny_config, make_tiny_models, quick_results
 
 ADDRESSES = ("coordinator_address", "num_processes", "process_id")
 
@@ -18,7 +18,7 @@ def get_config():
 
 def main(workdir: str, *fields: str) -> None:
     make_tiny_models(setattr)
-    no_pictures(setattr)
+    quick_results(setattr)
     values = dict(field.split("=", 1) for field in fields)
     flags = [f"--{name}={value}" if name in ADDRESSES else f"--config.{name}={value}" for name, value in values.items()]
     program.main(["--config", __file__, "--workdir", workdir, *flags])

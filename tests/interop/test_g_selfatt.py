@@ -92,6 +92,7 @@ def logits_of(model, x):
 
 
 @needs_goldens
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["published", "zero"])
 def test_network(encoding):
     arrays, state = golden("gsa_net_rotmnist_se2_4")

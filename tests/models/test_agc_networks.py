@@ -119,7 +119,8 @@ def set_mode(model, mode):
 
 @pytest.mark.parametrize(
     ("name", "group"),
-    [("rotmnist_alpha_p4_cnn", group) for group in GROUPS] + [(name, GROUPS[-1]) for name in list(SMALL)[1:]],
+    [pytest.param("rotmnist_alpha_p4_cnn", group, marks=pytest.mark.slow) for group in GROUPS]
+    + [(name, GROUPS[-1]) for name in list(SMALL)[1:]],
     ids=lambda value: value if isinstance(value, str) else families.name(value),
 )
 def test_networks_are_invariant_in_both_modes(name, group):
@@ -277,6 +278,7 @@ def training_step(graph):
     return jax.jit(step, donate_argnums=(0, 1))
 
 
+@pytest.mark.slow
 def test_a_training_step_records_statistics_and_moves_every_parameter():
     overrides = SMALL["cifar10_alpha_f_p4_all_cnn"]
     model = random_network("cifar10_alpha_f_p4_all_cnn", **overrides)

@@ -30,10 +30,7 @@ def report(model, x, dtype):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in shrunk.REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow)
-        for name in models.list_models()
-    ],
+    shrunk.slow_unless(("pcam_p4_densenet", "cifar10_p4m_resnet44"), models.list_models()),
 )
 @DTYPES
 def test_every_network_passes_the_audit(name, dtype):

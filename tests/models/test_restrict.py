@@ -18,8 +18,17 @@ from tests.models.test_registry import parameter_count
 from tests.networks import random_weights
 
 # A network of each architecture and kind of attention on p4m, or another group with subgroups.
-NETWORKS = ("digits_r4m_sa", "digits_alpha_f_p4m_cnn", "rotmnist_p4m_cnn", "cifar10_p4m_resnet44", "pcam_p4m_densenet")
-SLOW = ("rotmnist_alpha_p4m_cnn", "rotmnist_alpha_rh_p4m_cnn", "cifar10_alpha_f_p4m_resnet44")
+NETWORKS = (
+    "digits_r4m_sa",
+    "digits_alpha_f_p4m_cnn",
+    "rotmnist_p4m_cnn",
+    "rotmnist_alpha_p4m_cnn",
+    "rotmnist_alpha_rh_p4m_cnn",
+    "cifar10_p4m_resnet44",
+    "cifar10_alpha_f_p4m_resnet44",
+    "pcam_p4m_densenet",
+)
+QUICK = ("digits_alpha_f_p4m_cnn", "cifar10_p4m_resnet44")
 
 
 def perturbed(model: nnx.Module) -> nnx.Module:
@@ -48,7 +57,7 @@ def logits(model, x):
     return model(x)
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", shrunk.slow_unless(QUICK, NETWORKS))
 @pytest.mark.parametrize("subgroup", ["p4", "z2m", pytest.param("z2", marks=pytest.mark.slow)])
 def test_restricted_networks_compute_the_same_function(name, subgroup):
     model, x = trained(name), shrunk.images(name)

@@ -26,13 +26,7 @@ def saved(tmp_path, name="digits_r4_sa", **metadata):
     return path
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in shrunk.REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow)
-        for name in models.list_models()
-    ],
-)
+@pytest.mark.parametrize("name", shrunk.slow_unless(shrunk.REPRESENTATIVES, models.list_models()))
 def test_round_trip_bit_for_bit(name, tmp_path):
     model = shrunk.network(name)
     model.eval()

@@ -1,4 +1,4 @@
-"""Image files at full depth: `read_image(path)` gives exactly what the file holds, or one line that says why it cannot.
+"""Image files at full bit depth: `read_image(path)` reads a file without loss, or raises an error that says why.
 
 Nothing is rounded, clipped or dropped in silence. Images are `[rows, columns, channels]`, volumes `[depth, rows, columns,
 channels]`, in the file's own type.

@@ -1,4 +1,4 @@
-"""What is known of an image before its pixels are decoded, and what every format has in common."""
+"""The header of an image, read before its pixels are decoded, and what every format has in common."""
 
 import dataclasses
 import importlib

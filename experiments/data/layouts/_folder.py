@@ -1,4 +1,4 @@
-"""A folder with a sub-folder for each class, and around them one for each split, as far as there are splits."""
+"""A folder with one sub-folder for each class, optionally inside one folder for each split."""
 
 import collections
 import pathlib

@@ -55,12 +55,12 @@ def list_npz(path: str, task: str | None = None, *, names: tuple[str, ...] = ())
 
 def _key(file: pathlib.Path, split: str, kind: str, *, required: bool = True) -> str | None:
     keras = {"images": "x", "labels": "y"}[kind]
-    wanted = [f"{word}_{kind}" for word in _SPLITS[split]] + [f"{keras}_{word}" for word in _SPLITS[split]]
+    candidates = [f"{word}_{kind}" for word in _SPLITS[split]] + [f"{keras}_{word}" for word in _SPLITS[split]]
     present = _read(file, lambda archive: list(archive.files))
-    found = next((key for key in wanted if key in present), None)
-    if found is None and required:
-        raise UserError(f"{file} has no array {wanted[0]}; it has {', '.join(present)}")
-    return found
+    key = next((name for name in candidates if name in present), None)
+    if key is None and required:
+        raise UserError(f"{file} has no array {candidates[0]}; it has {', '.join(present)}")
+    return key
 
 
 def _read(file: pathlib.Path, take):

@@ -1,4 +1,4 @@
-"""A CSV, TSV or Parquet table with a row for each image: file, label, and where they are known split and group."""
+"""A CSV, TSV or Parquet table with a row for each image: file, label, and optionally split and group."""
 
 import csv
 import pathlib

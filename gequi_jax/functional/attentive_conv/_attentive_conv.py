@@ -74,8 +74,11 @@ def attentive_lifting_conv(
     """
     check_spatial_axes(x, group, other_axes=("batch", "channels"))
     options = _Options(strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision)
-    modulation, blocks = Modulation(attention, group, residual), {"block_size": block_size, "return_maps": return_maps}
-    return _attentive_conv(x[..., None, :], kernel, attention_params, modulation, options, lifts=True, **blocks)
+    modulation = Modulation(attention, group, residual)
+    x = x[..., None, :]
+    return _attentive_conv(
+        x, kernel, attention_params, modulation, options, lifts=True, block_size=block_size, return_maps=return_maps
+    )
 
 
 def attentive_group_conv(
@@ -138,8 +141,10 @@ def attentive_group_conv(
     check_spatial_axes(x, group, other_axes=("batch", "group", "channels"))
     check_group_axis(x, group, axis=-2)
     options = _Options(strides, padding, kernel_dilation, window_mask, allow_inequivariant, precision)
-    modulation, blocks = Modulation(attention, group, residual), {"block_size": block_size, "return_maps": return_maps}
-    return _attentive_conv(x, kernel, attention_params, modulation, options, lifts=False, **blocks)
+    modulation = Modulation(attention, group, residual)
+    return _attentive_conv(
+        x, kernel, attention_params, modulation, options, lifts=False, block_size=block_size, return_maps=return_maps
+    )
 
 
 class _Options(NamedTuple):
@@ -176,8 +181,7 @@ def _attentive_conv(
     bank = transformed_bank(transform, kernel, group, options.window_mask, options.allow_inequivariant)
     bank = bank[..., None, :, :] if lifts else bank
     sampling = resolve_sampling(x, kernel, group, *options[:3], options.allow_inequivariant)
-    blocks = {"block_size": block_size, "return_maps": return_maps}
-    return attended_conv(x, bank, params, modulation, sampling, **blocks)
+    return attended_conv(x, bank, params, modulation, sampling, block_size=block_size, return_maps=return_maps)
 
 
 def _check_channels(x: Array, kernel: Array) -> None:

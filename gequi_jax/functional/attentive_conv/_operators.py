@@ -1,4 +1,4 @@
-"""What an attentive convolution asks of its attention operator: a callable, and the signal that it attends to."""
+"""The interface of attention operators: a callable, and the signal that it attends to."""
 
 import dataclasses
 import functools

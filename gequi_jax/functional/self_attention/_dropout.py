@@ -1,4 +1,4 @@
-"""Dropout of attention weights, with masks that do not depend on how the work is cut into blocks."""
+"""Dropout of attention weights, with masks that do not depend on how the work is divided into blocks."""
 
 import dataclasses
 

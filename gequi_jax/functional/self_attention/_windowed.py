@@ -1,4 +1,4 @@
-"""Self-attention in windows: for some rows of one head, one output pose at a time, with a backward pass of its own.
+"""Self-attention in windows: for some rows of one head, one output pose at a time, with a custom backward pass.
 
 A score of output pose g is content, which all g share, plus place and pose, which are small:
 

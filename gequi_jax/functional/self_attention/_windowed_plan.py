@@ -1,4 +1,4 @@
-"""How windowed self-attention cuts its work: into blocks of rows and heads, and on a CPU into separate stages."""
+"""How windowed self-attention divides its work: into blocks of rows and heads, and on a CPU into separate stages."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,6 +1,7 @@
 """Thousands of generated mistakes: each is one line on the error stream and exit code 2, and nothing is trained."""
 
 import contextlib
+import functools
 import io
 import os
 import random
@@ -10,10 +11,11 @@ import string
 import jax
 import numpy as np
 import pytest
+import sklearn.datasets
 from flax import nnx
 
-from experiments import data
 from experiments.config import default_config, rows, schema
+from experiments.data.layouts import MEDMNIST
 from experiments.main import main
 from experiments.training import run as train
 from gequi_jax import models
@@ -157,7 +159,7 @@ def wrong_name(rng, folder):
     field = rng.choice([*NAMES, "model", "z2_model"])
     if field in NAMES:
         value = unless(
-            lambda value: value in NAMES[field],
+            schema.FIELDS[field].allows,
             lambda: rng.choice([misspelt(rng, rng.choice(NAMES[field])), text(rng, shortest=1)]),
         )
         if field == "augmentation":
@@ -250,8 +252,30 @@ def wrong_override(rng, folder):
     ]
 
 
+def wrong_data_set(rng, folder):
+    """No name behind a prefix, a name that no set has, or a prefix that there is not."""
+    prefix, name = rng.choice([("medmnist", rng.choice(list(MEDMNIST))), ("tfds", "mnist")])
+    kind = rng.randrange(4)
+    if kind == 0:
+        name = ""
+    elif kind == 1:
+        prefix = unless(["medmnist", "tfds"].__contains__, lambda: misspelt(rng, prefix))
+    elif kind == 2:
+        prefix = "medmnist"
+        name = unless(
+            MEDMNIST.__contains__, lambda: rng.choice([misspelt(rng, name), text(rng, shortest=1), "x" * 300])
+        )
+    else:
+        prefix, name = "tfds", rng.choice([".", "..", "/", "a/../..", str(folder), "x" * 300, text(rng, shortest=1)])
+    return [f"--config.dataset={prefix}:{name}", f"--config.data_dir={rng.choice([folder, 'data'])}"]
+
+
 def wrong_data(rng, folder):
-    dataset = rng.choice(["rotmnist", "cifar10", "pcam", "npz", "folder"])
+    published = [
+        f"medmnist:{rng.choice(list(MEDMNIST))}",
+        f"tfds:{rng.choice(['mnist', 'train', 'imagenet_resized/8x8'])}",
+    ]
+    dataset = rng.choice(["rotmnist", "cifar10", "pcam", "npz", "folder", "table", *published])
     where = folder / f"{rng.randrange(10**9)}"
     kind = rng.randrange(4)
     if kind == 0:
@@ -286,7 +310,7 @@ def too_much(rng, folder):
             ("num_validation", 1437, 2**31),
             ("num_train", 1258, 2**31),
             ("num_devices", 2, 2**31),
-            ("downscale", 2, 2**31),
+            ("downscale", 9, 2**31),
             ("num_epochs", 2**31 // 78 + 1, 2**31),
         ]
     )
@@ -322,7 +346,7 @@ def wrong_workdir(rng, folder):
 
 MISTAKES = (
     unknown_flag, unknown_field, missing_value, repeated_flag, wrong_type, out_of_range, wrong_name, wrong_epochs,
-    wrong_file, wrong_field_in_a_file, wrong_override, wrong_data, too_much, wrong_address, wrong_workdir,
+    wrong_file, wrong_field_in_a_file, wrong_override, wrong_data_set, wrong_data, too_much, wrong_address, wrong_workdir,
 )  # fmt: skip
 
 
@@ -339,18 +363,9 @@ def nothing_trains(tmp_path, monkeypatch):
             build_model(nnx.Rngs(0))
         raise StartedError
 
-    made = {}
-    load = data.DATASETS["digits"]
-
-    def load_once(directory, **split):
-        key = str(sorted(split.items()))
-        if key not in made:
-            made[key] = load(directory, **split)
-        return made[key]
-
     monkeypatch.setattr(jax.distributed, "initialize", start)
     monkeypatch.setattr(train, "create_program", build)
-    monkeypatch.setitem(data.DATASETS, "digits", load_once)
+    monkeypatch.setattr(sklearn.datasets, "load_digits", functools.cache(sklearn.datasets.load_digits))
     return tmp_path
 
 

@@ -13,6 +13,7 @@ from experiments.training.objective import CLASS_WEIGHTS
 from experiments.training.parallel import create_layout
 from experiments.training.program import create_program
 from gequi_jax import models
+from tests import shrunk
 
 NAMES = list(rows.names())
 
@@ -94,7 +95,7 @@ def test_every_default_lies_in_its_range(name):
     assert field.help.endswith(".")
 
 
-def shrunk(name):
+def small_run(name):
     """The configuration with one seed, two images a batch, and generated data of the network's shape."""
     config = load_config(name)
     config.num_seeds, config.batch_size = 1, 2
@@ -131,7 +132,7 @@ RECIPES = [
     "name", [pytest.param(name, marks=() if name in RECIPES else pytest.mark.slow) for name in NAMES]
 )
 def test_config_builds_its_network_and_traces_a_training_step(name):
-    config, info = shrunk(name)
+    config, info = small_run(name)
     batch = {
         "image": jax.ShapeDtypeStruct((2, *info.input_shape), np.uint8),
         "label": jax.ShapeDtypeStruct((2,), np.int32),
@@ -148,12 +149,26 @@ def test_config_builds_its_network_and_traces_a_training_step(name):
         assert parameters == pytest.approx(info.reported_params, rel=0.1)
 
 
+def recipe(name):
+    """All fields but those of the network."""
+    fields = load_config(name).to_dict().items()
+    return str([(field, value) for field, value in fields if field not in ("model", "model_overrides", "z2_model")])
+
+
+TRAINED = ["digits:alpha_f_p4_cnn", *RECIPES, "cifar10:z2m_sa", "pcam:r4_sa"]
+
+
+def test_a_step_is_taken_by_every_recipe():
+    assert {recipe(name) for name in TRAINED} == {recipe(name) for name in NAMES}
+
+
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name == "digits:alpha_f_p4_cnn" else pytest.mark.slow) for name in NAMES],
+    "name", [name if name == TRAINED[0] else pytest.param(name, marks=pytest.mark.slow) for name in TRAINED]
 )
 def test_config_takes_a_training_step_on_generated_data(name):
-    config, _ = shrunk(name)
+    """With its network at its smallest size; `tests/models` takes gradients of all others, and those above are traced."""
+    config, _ = small_run(name)
+    config.model_overrides = {**config.model_overrides.to_dict(), **shrunk.overrides(config.model)}
     dataset = load_data(config)
     program, state, layout = program_of(config)
     before = [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from experiments.data import RESIZE_MODES, resize
+from experiments.errors import UserError
 
 SHAPES = [(50, 37, 3), (64, 64, 1), (31, 90, 2)]
 
@@ -31,6 +32,13 @@ def test_resizing_commutes_with_turns_and_flips(mode, dtype, shape, side):
 def test_a_centred_crop_of_odd_remainder_would_not_commute():
     image = random_image((8, 8, 1))
     assert not np.array_equal(np.rot90(image[:5, :5]), np.rot90(image)[:5, :5])
+
+
+@pytest.mark.parametrize("sizes", [(8,), (8, 8, 8)])
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_a_size_for_each_axis(mode, sizes):
+    with pytest.raises(UserError, match="image_size: expected a size for each of the axes"):
+        resize(random_image((5, 5, 1)), sizes, mode=mode)
 
 
 def test_the_filter_is_that_of_pillow():

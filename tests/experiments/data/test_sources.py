@@ -190,6 +190,9 @@ def test_a_set_that_is_not_prepared_comes_with_its_command(tmp_path):
     [
         ({"dataset": "digit"}, "did you mean digits"),
         ({"dataset": "medmnist:adrenal"}, "MedMNIST has no 'adrenal'"),
+        ({"dataset": "tfds:/"}, "expected the name of a set, such as mnist; got '/'"),
+        ({"dataset": "tfds:a/../.."}, "expected the name of a set"),
+        ({"image_size": (8,)}, "image_size: expected a size for each of the axes"),
         ({"num_train": 5000}, "expected at most 1257 examples; got a request for 5000"),
     ],
 )

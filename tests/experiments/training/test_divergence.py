@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import jax
@@ -5,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from sklearn.datasets import load_digits
 
 from experiments import data
 from experiments.main import main
-from experiments.training import checkpoints, divergence
+from experiments.trained.build import load_data
+from experiments.training import checkpoints, divergence, run
 from tests.experiments import conftest
 from tests.experiments.training.test_reliability import FIELDS, flags, refused, saved_steps
 from tests.experiments.training.test_run import records
@@ -97,16 +98,29 @@ def test_groups_are_in_the_order_of_the_constructor():
     assert divergence.group_names(model, {"alpha": 0, "late": 0, "zeta": 0}) == ("zeta", "alpha", "late")
 
 
-def digits_file(path, *, mark=None):
-    """The first digits as an .npz file; `mark` fills one image of the training split with a value."""
-    digits = load_digits()
-    images, labels = (digits.images[:140] / 16).astype(np.float32), digits.target[:140]
-    if mark is not None:
-        example, value = mark
-        images[np.random.default_rng(0).permutation(100)[30 + example]] = value
-    np.savez(
-        path, train_images=images[:100], train_labels=labels[:100], test_images=images[100:], test_labels=labels[100:]
-    )
+class Marked:
+    """A source in which one example has a value in every pixel."""
+
+    def __init__(self, source, example, value):
+        self.source, self.example, self.value = source, example, value
+
+    def __len__(self):
+        return len(self.source)
+
+    def fetch(self, indices):
+        batch = self.source.fetch(indices)
+        marked = (indices == self.example)[:, None, None, None]
+        return {**batch, "image": np.where(marked, np.float32(self.value), batch["image"])}
+
+
+def mark(patch, example, value):
+    """Marks an example of the training split once it has been read: the readers of files refuse what is not finite."""
+
+    def load(config):
+        dataset = load_data(config)
+        return dataclasses.replace(dataset, train=Marked(dataset.train, example, value))
+
+    patch.setattr(run, "load_data", load)
 
 
 def first_steps(seed):
@@ -127,47 +141,70 @@ def rooted(self, images):
     return self.output(self.dropout(nnx.relu(hidden)))
 
 
+@pytest.fixture
+def rooted_config(tiny_config, monkeypatch):
+    monkeypatch.setattr(conftest.TinyNetwork, "__call__", rooted)
+    return tiny_config
+
+
+@pytest.fixture(scope="module")
+def undisturbed_run(tmp_path_factory):
+    return tmp_path_factory.mktemp("undisturbed")
+
+
+@pytest.fixture
+def undisturbed(rooted_config, undisturbed_run):
+    """The records of a run whose values are all finite, made once."""
+    main(flags(undisturbed_run, *FIELDS))  # again it only prints its summary
+    return records(undisturbed_run)
+
+
 @pytest.mark.parametrize(
-    ("value", "call", "log_every", "message"),
+    ("value", "log_every", "message"),
     [
-        (np.nan, None, 0, "the images are not finite"),
-        (1e30, None, 1, "the loss is not finite"),
-        (1e3, rooted, 0, "the gradients are not finite"),
+        (np.nan, 0, "the images are not finite"),
+        (1e30, 1, "the loss is not finite"),
+        (1e3, 0, "the gradients are not finite"),
     ],
     ids=["nan in an image", "overflow", "root at zero"],
 )
 def test_a_run_that_is_not_finite_stops_and_keeps_what_was(
-    value, call, log_every, message, tiny_config, tmp_path, monkeypatch, capfd
+    value, log_every, message, undisturbed, tmp_path, monkeypatch, capfd
 ):
-    if call:
-        monkeypatch.setattr(conftest.TinyNetwork, "__call__", call)
-    example, step = next((example, step) for example, step in first_steps(0).items() if step == 6)
-    fields = ("dataset=npz", f"log_every_steps={log_every}", *FIELDS)
-    file = tmp_path / "digits.npz"
-    digits_file(file, mark=(example, value))
-    error = refused(capfd, flags(tmp_path / "run", f"data_dir={file}", *fields))
-    assert f"{message} at step {step}, in epoch 2" in error
+    example = next(example for example, step in first_steps(0).items() if step == 6)
+    arguments = flags(tmp_path, f"log_every_steps={log_every}", *FIELDS)
+    with monkeypatch.context() as patch:
+        mark(patch, example, value)
+        error = refused(capfd, arguments)
+    assert f"{message} at step 6, in epoch 2" in error
     assert "the checkpoint of step 4, before it, is kept" in error
-    if call:
+    if message == "the gradients are not finite":
         assert "first in parameter group 'norm' (and 1 more)" in error
     elif message == "the loss is not finite":
         assert "first in parameter group" in error
-    assert saved_steps(tmp_path / "run")[-1] == 4
-    assert max(record["step"] for record in records(tmp_path / "run")) <= 5
-    digits_file(file)
-    main(flags(tmp_path / "run", f"data_dir={file}", *fields))
-    main(flags(tmp_path / "whole", f"data_dir={file}", *fields))
-    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    assert saved_steps(tmp_path)[-1] == 4
+    assert max(record["step"] for record in records(tmp_path)) <= 5
+    main(arguments)
+    logged = {"step", "epoch"} if log_every else {"epoch"}
+    assert records(tmp_path) == [record for record in undisturbed if record["kind"] in logged]
 
 
-def test_of_several_seeds_the_first_to_be_not_finite_is_named(tiny_config, tmp_path, capfd):
+def test_of_several_seeds_the_first_to_be_not_finite_is_named(tiny_config, tmp_path, monkeypatch, capfd):
     first, second = first_steps(0), first_steps(1)
     example = next(example for example in first if second.get(example, LAST) == 2 and first[example] > 2)
-    digits_file(tmp_path / "digits.npz", mark=(example, np.nan))
-    fields = ("dataset=npz", f"data_dir={tmp_path / 'digits.npz'}", "num_seeds=2", *FIELDS)
-    error = refused(capfd, flags(tmp_path / "run", *fields))
+    mark(monkeypatch, example, np.nan)
+    error = refused(capfd, flags(tmp_path, "num_seeds=2", *FIELDS))
     assert "at step 2, in epoch 1, of seed 1" in error
     assert "no checkpoint was saved" in error
+
+
+def test_a_file_with_nan_is_refused_before_training(tiny_config, tmp_path, capfd):
+    images, labels = np.random.default_rng(0).random((40, 8, 8), np.float32), np.arange(40) % 10
+    images[3] = np.nan
+    np.savez(tmp_path / "digits.npz", train_images=images, train_labels=labels)
+    error = refused(capfd, flags(tmp_path / "run", "dataset=npz", f"data_dir={tmp_path / 'digits.npz'}", *FIELDS))
+    assert "digits.npz, train: 64 values are NaN or infinite" in error
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_divergence_by_too_large_a_step_names_a_group(tiny_config, tmp_path, capfd):

@@ -222,7 +222,9 @@ def test_options_train_and_resume_exactly(fields, tiny_config, uninterrupted, tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("side_by_side", [False, True])
-def test_several_seeds_at_once_are_the_seeds_one_by_one(side_by_side, tiny_config, tmp_path, monkeypatch):
+def test_several_seeds_at_once_are_the_seeds_one_by_one(
+    side_by_side, tiny_config, uninterrupted, tmp_path, monkeypatch
+):
     monkeypatch.setattr("experiments.training.program.seeds_side_by_side", lambda: side_by_side)
     tiny_config.num_seeds = 2
     both = train.run(tiny_config, tmp_path / "both")
@@ -230,8 +232,7 @@ def test_several_seeds_at_once_are_the_seeds_one_by_one(side_by_side, tiny_confi
     tiny_config.num_seeds = 1
     for index, seed in enumerate([0, 1]):
         tiny_config.seed = seed
-        train.run(tiny_config, tmp_path / str(seed))
-        alone = [line["train_loss"] for line in records(tmp_path / str(seed)) if line["kind"] == "epoch"]
+        alone = [line["train_loss"] for line in records(uninterrupted(tiny_config)) if line["kind"] == "epoch"]
         np.testing.assert_allclose([losses[index] for losses in together], alone, rtol=2e-5)
     assert len(both["test_accuracy_by_seed"]) == 2
     assert both["test_accuracy_std"] == pytest.approx(np.std(both["test_accuracy_by_seed"], ddof=1))

@@ -50,7 +50,7 @@ def in_order(weights):
     return [weights["channel"]["w1"], weights["channel"]["w2"], weights["spatial"]["kernel"]]
 
 
-@pytest.mark.parametrize("block_size", [1, 2])
+@pytest.mark.parametrize("block_size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_blocks_are_the_direct_form_in_value_and_gradient(key, block_size):
     keys = jax.random.split(key, 3)
     x = jax.random.normal(keys[0], (2, 5, 5, 4, 3))

@@ -9,6 +9,7 @@ import pytest
 
 from gequi_jax import functional, groups, nn
 from gequi_jax.functional.attentive_conv import _streamed
+from tests import shrunk
 
 CHANNEL = nn.ChannelAttention()
 SPATIAL = nn.SpatialAttention(kernel_size=3)
@@ -52,7 +53,9 @@ def value_and_gradients(function, arguments):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))(arguments)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", shrunk.slow_unless(("full p4m", "full, lifting", "strides and dilations", "a volume"), CASES)
+)
 def test_it_equals_the_general_form(name):
     group, attention, options = CASES[name]
     function, arguments = problem(group, attention, **options)

@@ -106,7 +106,9 @@ def test_masked_windows_and_a_pose_index_that_depends_on_the_query(window_size, 
     assert_same(attend(arrays, implementation=implementation, **options), expected)
 
 
-@pytest.mark.parametrize(("lifting", "dropout_rate"), [(False, 0.0), (False, 0.4), (True, 0.4)])
+@pytest.mark.parametrize(
+    ("lifting", "dropout_rate"), [pytest.param(False, 0.0, marks=pytest.mark.slow), (False, 0.4), (True, 0.4)]
+)
 @pytest.mark.parametrize(("group", "shape", "window_size"), CASES[1:5] + CASES[6:9])
 def test_implementations_agree_in_value_and_gradient(group, shape, window_size, lifting, dropout_rate):
     arrays = operands(group, shape, window_size, lifting=lifting)
@@ -129,7 +131,7 @@ def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch
     assert _implementations.choose("auto", *arguments) is _implementations.choose(expected, *arguments)
 
 
-@pytest.mark.parametrize("budget", [1, 2000, 10**9])
+@pytest.mark.parametrize("budget", [1, 2000])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
     for module in (_windowed_plan, _global):
@@ -215,7 +217,7 @@ def test_queries_without_a_key_give_zero(window_size, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("dtype", "rtol"), [("bfloat16", 3e-2), ("float16", 4e-3)])
+@pytest.mark.parametrize(("dtype", "rtol"), [("bfloat16", 3e-2), pytest.param("float16", 4e-3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_narrow_types_have_a_float32_softmax(window_size, dtype, rtol, implementation):
     group = cyclic_group(4)
@@ -243,6 +245,7 @@ def test_float64_is_kept(window_size):
     assert_same(fast, plain, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_map_over_layers_is_the_layers():
     group = cyclic_group(2)
     arrays = [operands(group, (4, 4), 3, seed=seed) for seed in (1, 2)]
@@ -272,6 +275,7 @@ def temporary_bytes(order, implementation, window_size=5, shape=(12, 12), gradie
     return jax.jit(function).lower(*arrays).compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_grows_at_most_quadratically_with_the_group():
     orders = np.array([4, 8, 16])
     exponent = np.polyfit(np.log(orders), np.log([temporary_bytes(order, "blocked") for order in orders]), 1)[0]

@@ -1,4 +1,4 @@
-"""Draws the attention behind pooling and behind a stride, with its errors."""
+"""Draws the attention after pooling and after a strided layer, with its errors."""
 
 import pathlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Draws one channel of the feature maps behind the lifting layer."""
+"""Draws one channel of the feature maps after the lifting layer."""
 
 import pathlib
 

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from experiments import runs
+from experiments import data, runs
 from experiments.config import default_config
 from experiments.trained.attention import capture_inputs
 from experiments.visualize import __main__ as visualize
@@ -48,9 +48,12 @@ def build(name):
 
 def build_run(name):
     config = default_config()
-    config.model = name
+    config.model, config.normalization = name, "digits"
+    preprocessing = data.Preprocessing(sizes=(SIDE, SIDE), channels=1, resize_mode="pad", dtype="uint8")
+    labels = data.LabelNames(tuple("0123456789"), data.CLASSES)
+    group = models.model_info(name).group
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return runs.Run(pathlib.Path("run"), config, models.model_info(name).group, build(name), 0.5)
+        return runs.Run(pathlib.Path("run"), config, group, build(name), 0.5, preprocessing, labels)
 
 
 @pytest.fixture(scope="module")

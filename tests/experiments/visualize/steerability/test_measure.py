@@ -3,18 +3,20 @@
 Reference: Romero & Cordonnier (2021), Sec. 5.1 and Fig. 2.
 """
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from experiments.visualize.seeding import random_streams
 from experiments.visualize.steerability import measure as steerability
 
+PAGE = pathlib.Path(__file__).parents[4] / "docs" / "differences_gsa.md"
+
 
 @pytest.fixture(scope="module")
 def errors():
-    measured = {
-        (error.layer, error.window, error.window_size): error.mean for error in steerability.layer_errors((5, 9))
-    }
+    measured = {(error.layer, error.window, error.window_size): error.mean for error in steerability.layer_errors()}
     for (layer, window, size), error in measured.items():
         print(f"{layer}, {window} window, {size}x{size}: {error:.3f} under 45 degrees")
     return measured
@@ -33,6 +35,16 @@ def test_pixels_beyond_the_window_do_not_matter():
     np.testing.assert_allclose(images[0], images[1][:, 5:10, 5:10], atol=1e-6)
     outputs = [steerability.centre_of_output(layer, image) for image in images]
     np.testing.assert_allclose(*outputs, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_table_that_is_measured(errors):
+    """To one in the last place, which another processor may round differently."""
+    rows = dict(line.strip("| ").split(" | ", 1) for line in PAGE.read_text().splitlines() if " window | " in line)
+    assert list(rows) == [f"{layer}, {window} window" for layer, window in steerability.LAYERS]
+    for (layer, window), row in zip(steerability.LAYERS, rows.values(), strict=True):
+        measured = [error for (*name, _), error in errors.items() if name == [layer, window]]
+        np.testing.assert_allclose([float(cell) for cell in row.split(" | ")], measured, atol=0.0101)
 
 
 @pytest.mark.slow

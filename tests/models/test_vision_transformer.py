@@ -13,7 +13,7 @@ from gequi_jax.export import to_plain
 from gequi_jax.groups import FiniteGroup, dihedral_group, group_by_name, mirror_group, octahedral_group, trivial_group
 from gequi_jax.models._vit_sizes import features_of_a_pose, heads_of_a_frame
 from gequi_jax.testing import assert_invariant, audit
-from tests import families
+from tests import families, shrunk
 from tests.models.test_registry import parameter_count
 from tests.models.test_restrict import perturbed, relative_error
 from tests.networks import random_weights
@@ -45,7 +45,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", shrunk.slow_unless(("registers", "overlapping_bispectrum"), VARIANTS))
 def test_every_variant_passes_the_audit_and_has_a_plain_form(variant):
     model = build(**VARIANTS[variant])
     x = images(model)

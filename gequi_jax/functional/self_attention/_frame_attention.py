@@ -186,20 +186,20 @@ def _attend(
     implementation: DotProductImplementation | None,
 ) -> Float[Array, "batch q heads features"]:
     """Ordinary attention of many heads."""
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
     bias = None if bias is None else bias.astype(wide_type(query))[None]
     mask = None if mask is None else jnp.asarray(mask)
     operands = (query, key, value, bias, mask)
     if dropout.key is not None or wide_type(query) != jnp.float32:
         # The function of JAX has no dropout, and computes its softmax in float32 also of float64.
-        return _attend_by_products(*operands, scale=scale, dropout=dropout)
+        return _attend_by_products(*operands, scale=factor, dropout=dropout)
 
     def attend(by_products: bool, *operands: Array) -> Array:
         if by_products:
-            return _attend_by_products(*operands, scale=scale, dropout=dropout)
+            return _attend_by_products(*operands, scale=factor, dropout=dropout)
         # It promotes to float32 implicitly, which users may forbid.
         with jax.numpy_dtype_promotion("standard"):
-            return jax.nn.dot_product_attention(*operands, scale=scale, implementation=implementation)
+            return jax.nn.dot_product_attention(*operands, scale=factor, implementation=implementation)
 
     return by_platform(attend, *operands, default=False, cpu=implementation is None)
 

@@ -29,11 +29,11 @@ def slow_unless(quick: Iterable[str], names: Iterable[str]) -> list:
 
 def overrides(name: str) -> dict:
     """The arguments that make a network small; its layers and their order stay as published."""
-    channels = models.model_info(name).input_shape[-1]
+    *spatial, channels = models.model_info(name).input_shape
     if name.endswith("_sa"):
         return _gsa_net(name, channels)
     if "vit_" in name:
-        return _vision_transformer(name, channels)
+        return _vision_transformer(name, len(spatial), channels)
     if name.endswith("_densenet"):
         # Five attentive blocks, each with a constructor of its own; plain ones may be fewer.
         attentive = "alpha" in name
@@ -48,11 +48,11 @@ def overrides(name: str) -> dict:
     return {"features": 2, "dropout_rate": 0.1}
 
 
-def _vision_transformer(name: str, channels: int) -> dict:
+def _vision_transformer(name: str, dim: int, channels: int) -> dict:
     rates = dict.fromkeys(("attention_dropout_rate", "dropout_rate", "drop_path_rate"), 0.1)
     if name.startswith("rotmnist_"):
         return {"features": 4, "depths": (1, 1), "input_shape": (8, 8, channels), **rates}
-    return {"features": 4, "depths": (2,), "patch_size": 2, "input_shape": (6, 6, channels), **rates}
+    return {"features": 4, "depths": (2,), "patch_size": 2, "input_shape": (*(6,) * dim, channels), **rates}
 
 
 def _gsa_net(name: str, channels: int) -> dict:

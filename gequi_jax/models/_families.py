@@ -7,7 +7,18 @@ from gequi_jax.groups import FiniteGroup, group_by_name
 from gequi_jax.models import _agc_families, _gsa_net_families, _vit_families
 from gequi_jax.models._family import Family
 
-FAMILIES: tuple[Family, ...] = (*_gsa_net_families.FAMILIES, *_agc_families.FAMILIES, *_vit_families.FAMILIES)
+FAMILIES: tuple[Family, ...] = (
+    *_gsa_net_families.FAMILIES,
+    *_agc_families.FAMILIES,
+    *_vit_families.FAMILIES,
+)
+
+_PLANAR = r"(?:z2m?|[pr][1-9]\d*m?)"
+# What stands for the group in a name, by the dimension of the family.
+_GROUPS = {
+    2: _PLANAR,
+    3: rf"(?:tetrahedral|octahedral|full_octahedral|icosahedral|{_PLANAR}(?:_depth_mirror)?)",
+}
 
 
 def names_of_models() -> list[str]:
@@ -24,7 +35,7 @@ def find_family(name: str) -> tuple[Family, FiniteGroup]:
     for family in FAMILIES:
         group = group_part(family, name)
         if group is not None:
-            return family, group_by_name(group)
+            return family, group_by_name(group, dim=family.dim)
     names = names_of_models()
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
@@ -33,6 +44,6 @@ def find_family(name: str) -> tuple[Family, FiniteGroup]:
 
 def group_part(family: Family, name: str) -> str | None:
     """The group in a name of this family, None if the name is of another."""
-    pattern = re.escape(family.template).replace(r"\{group\}", r"(z2m?|[pr][1-9]\d*m?)")
+    pattern = re.escape(family.template).replace(r"\{group\}", f"({_GROUPS[family.dim]})")
     match = re.fullmatch(pattern, str(name))
     return match[1] if match else None

@@ -37,6 +37,11 @@ class Family:
         features = {} if self.features is None else {"features": self.features(group)}
         return {**features, **self.arguments}
 
+    @property
+    def dim(self) -> int:
+        """The number of spatial axes of the published input, for which names of groups are read."""
+        return len(self.arguments["input_shape"]) - 1
+
     def names(self) -> list[str]:
         """The names of the networks to be listed."""
         return [self.template.format(group=group) for group in self.reported]

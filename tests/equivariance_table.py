@@ -133,7 +133,7 @@ def _bispectrum(group, rngs, param_dtype):
     return nnx.Sequential(lambda x: functional.global_spatial_pool(jnp.cos(x), dim=group.dim), readout)
 
 
-_TRANSFORMER_GROUPS = (families.SHUFFLED_SQUARE, *families.OTHER_DIMENSIONS)
+_SQUARE_AND_VOLUME = (families.SHUFFLED_SQUARE, families.QUARTER_TURNS_3D)
 _attention = {"num_heads": 2, "qkv_features": 14}
 
 LAYERS = [
@@ -170,7 +170,7 @@ LAYERS = [
         "frame_self_attention",
         _layer(nn.FrameSelfAttention, 3, 4, num_heads=2, qkv_features=8, position_encoding=nn.FourierEncoding),
         sizes=(4, 5),
-        groups=(families.SHUFFLED_SQUARE, cyclic_group(8), *families.OTHER_DIMENSIONS),
+        groups=(cyclic_group(8), *_SQUARE_AND_VOLUME),
     ),
     Row(
         "frame_self_attention_windowed",
@@ -178,7 +178,7 @@ LAYERS = [
         sizes=(4, 9),
         groups=(families.SHUFFLED_SQUARE,),
     ),
-    Row("patch_lifting", _layer(nn.PatchLifting, 3, 4, 2), input="grid", sizes=(4, 6), groups=_TRANSFORMER_GROUPS),
+    Row("patch_lifting", _layer(nn.PatchLifting, 3, 4, 2), input="grid", sizes=(4, 6), groups=_SQUARE_AND_VOLUME),
     Row(
         "patch_lifting_overlapping",
         _layer(nn.PatchLifting, 3, 4, 5, strides=3),
@@ -186,15 +186,15 @@ LAYERS = [
         sizes=(6, 9),
         groups=(families.SHUFFLED_SQUARE,),
     ),
-    Row("patch_merging", _layer(nn.PatchMerging, 3, 4), sizes=(4, 6), groups=_TRANSFORMER_GROUPS),
+    Row("patch_merging", _layer(nn.PatchMerging, 3, 4), sizes=(4, 6), groups=_SQUARE_AND_VOLUME),
     Row("group_mlp", _layer(nn.GroupMLP, 3, 5), sizes=(3, 4), groups=(families.SHUFFLED_SQUARE,)),
-    Row("transformer_block", _transformer_block, sizes=(3, 4), groups=_TRANSFORMER_GROUPS),
+    Row("transformer_block", _transformer_block, sizes=(3, 4), groups=(families.SHUFFLED_SQUARE,)),
     Row(
         "bispectrum",
         _bispectrum,
         output="invariant",
         sizes=(2, 3),
-        groups=(families.SHUFFLED_SQUARE, families.QUARTER_TURNS_3D),
+        groups=(families.SHUFFLED_SQUARE,),
     ),
     Row("layer_norm", _layer(nn.LayerNorm, 3)),
     Row("batch_norm", _batch_norm),

@@ -41,8 +41,8 @@ def x64():
 
 
 @pytest.fixture
-def wrong_shapes():
-    """Leaves arrays unchecked, so that one of the wrong shape reaches the library and its message."""
+def unchecked_arrays():
+    """Leaves the annotations of arrays unchecked, for a test that breaks them on purpose."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -72,9 +72,11 @@ def _interpolate(x: AnyGrid, inverse_matrix: np.ndarray) -> OutGrid:
     spatial_shape = x.shape[1:-1]
     centre = (np.asarray(spatial_shape) - 1) / 2
     source = window_offsets(spatial_shape) @ inverse_matrix.T + centre
-    coordinates = list(jnp.asarray(source.T, dtype=x.dtype))
+    # A narrow type would round the coordinates too.
+    wide = np.promote_types(x.dtype, np.float32)
+    coordinates = list(jnp.asarray(source.T, dtype=wide))
 
     def one_image(image: Array) -> Array:
         return jax.scipy.ndimage.map_coordinates(image, coordinates, order=1).reshape(spatial_shape)
 
-    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(jnp.asarray(x))
+    return jax.vmap(jax.vmap(one_image, in_axes=-1, out_axes=-1))(jnp.asarray(x, wide)).astype(x.dtype)

@@ -106,6 +106,15 @@ def test_interpolated_elements_turn_a_smooth_image():
     assert np.abs(moved - blob(8 / np.sqrt(2), 8 / np.sqrt(2))).max() > 0.5
 
 
+def test_a_narrow_type_rounds_values_and_not_coordinates(key):
+    """bfloat16 would round the coordinates of 40 pixels to an eighth of a pixel."""
+    image = jax.random.uniform(key, (1, 40, 40, 1)).astype("bfloat16")
+    turned = act_on_grid(1, image, group=cyclic_group(8))
+    expected = act_on_grid(1, image.astype("float32"), group=cyclic_group(8))
+    assert turned.dtype == image.dtype == "bfloat16"
+    np.testing.assert_array_equal(np.asarray(turned), np.asarray(expected.astype("bfloat16")))
+
+
 def test_actions_compile_differentiate_and_vmap(key):
     x = jax.random.normal(key, (2, 3, 3, 4, 2))
     group = cyclic_group(4)

@@ -101,7 +101,7 @@ def test_kernels_may_differ_by_axis_where_the_group_keeps_the_axes_apart(key):
     assert allowed.shape == (1, 5, 4, 4, 3)
 
 
-@pytest.mark.usefixtures("wrong_shapes")
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_a_missing_group_axis_is_named():
     with pytest.raises(ValueError, match="rows, columns, group, channels"):
         functional.group_conv(jnp.ones((2, 6, 6, 2)), jnp.ones((3, 3, 4, 2, 3)), group=cyclic_group(4))

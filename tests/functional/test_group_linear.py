@@ -87,7 +87,7 @@ def test_half_precision_keeps_its_type():
     assert jnp.abs(got.astype("float32") - expected).max() < 3e-2 * jnp.abs(expected).max()
 
 
-@pytest.mark.usefixtures("wrong_shapes")
+@pytest.mark.usefixtures("unchecked_arrays")
 @pytest.mark.parametrize(
     ("x", "kernel", "message"),
     [

@@ -231,6 +231,7 @@ def test_the_published_pooling_of_an_odd_map_is_not_equivariant():
     assert logits_error(small_net(allow_inequivariant=True, **options), x) > 1e-3
 
 
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_readouts(monkeypatch):
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 2))
     read_out = models.GSANet._read_out

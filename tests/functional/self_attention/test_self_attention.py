@@ -333,7 +333,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.usefixtures("wrong_shapes")
+@pytest.mark.usefixtures("unchecked_arrays")
 @pytest.mark.parametrize(("options", "message"), MISTAKES, ids=lambda value: value if isinstance(value, str) else "")
 def test_mistakes_are_named(options, message):
     group = cyclic_group(4)
@@ -341,7 +341,7 @@ def test_mistakes_are_named(options, message):
         functional.group_self_attention(*operands(group, (5, 5), 3), group=group, **{"window_size": 3, **options})
 
 
-@pytest.mark.usefixtures("wrong_shapes")
+@pytest.mark.usefixtures("unchecked_arrays")
 def test_shapes_that_do_not_fit_are_named():
     group = cyclic_group(4)
     query, key, value, position_encoding, pose_encoding = operands(group, (5, 5), 3)

@@ -64,7 +64,7 @@ FAMILIES = (
     _family("small", ("z2", "p4m"), (224, 224, 3), 1000, 16),
     _family("base", ("z2", "p4m"), (224, 224, 3), 1000, 16),
     # The same names with a group of three dimensions are networks for volumes.
-    _family("tiny", ("octahedral",), (96, 96, 96, 1), 2, 16),
-    _family("small", (), (96, 96, 96, 1), 2, 16),
-    _family("base", (), (96, 96, 96, 1), 2, 16),
+    _family("tiny", ("octahedral",), (64, 64, 64, 1), 2, 8),
+    _family("small", (), (64, 64, 64, 1), 2, 8),
+    _family("base", (), (64, 64, 64, 1), 2, 8),
 )

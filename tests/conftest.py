@@ -17,11 +17,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_configure(config):
-    """Compiles quickly in the default run, whose time is compilation; `-m slow` and `-m ""` run optimised programs.
+    """Compiles quickly where compilation is most of the time; `-m full_size` and `-m ""` run optimised programs.
 
     XLA's older emitters compile several times faster; an XLA without them ignores the option.
     """
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr in ("not slow and not full_size", "slow"):
         jax.config.update("jax_disable_most_optimizations", True)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
         flags = os.environ.get("XLA_FLAGS", "")

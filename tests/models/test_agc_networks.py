@@ -138,7 +138,7 @@ def test_networks_are_invariant_in_both_modes(name, group):
         assert errors.max() < 1e-5, mode
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", [name for name in PUBLISHED_COUNTS if "_z2_" not in name])
 def test_published_networks_are_invariant_as_they_are_initialised(name):
     """Full size, both modes, and three times the initial weights in both."""
@@ -153,7 +153,7 @@ def test_published_networks_are_invariant_as_they_are_initialised(name):
         assert errors.max() < 1e-5, mode
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", ["cifar10_p4_all_cnn", "cifar10_p4m_resnet44"])
 def test_strided_originals_of_full_size_are_not_invariant(name):
     for downsampling in ("pool", "stride"):
@@ -292,7 +292,7 @@ def test_a_training_step_records_statistics_and_moves_every_parameter():
     assert np.mean(moved) > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_the_network_of_72_gigabytes_trains_in_8():
     """Compiled, not run: temporary memory of a step at batch 128, in blocks and with all responses at once."""
     planned = {}
@@ -313,7 +313,7 @@ def test_the_network_of_72_gigabytes_trains_in_8():
     assert planned["direct"] > 72e9
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_the_network_of_72_gigabytes_takes_a_step():
     model = random_network("cifar10_alpha_p4_all_cnn")
     graph, params, rest = nnx.split(model, nnx.Param, ...)

@@ -38,7 +38,7 @@ def test_every_network_passes_the_audit(name, dtype):
     assert result.passed, str(result)
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", models.list_models())
 @DTYPES
 def test_every_network_passes_the_audit_at_full_size(name, dtype):

@@ -307,19 +307,19 @@ def full_size_error(name, dtype):
     return error
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_networks_are_exact_with_weights_scaled_three_times(name):
     assert full_size_error(name, jnp.float32) < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_networks_are_exact_in_64_bits(name, x64):
     assert full_size_error(name, jnp.float64) < 1e-12
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 def test_the_published_pcam_network_pools_away_its_symmetry():
     x = jax.random.normal(jax.random.key(1), (2, 96, 96, 3))
     errors = {}

@@ -1,6 +1,6 @@
 """Every network of the registry passes the audit at its own size: three times its weights, and after twenty steps.
 
-`python -m pytest -m slow tests/testing/test_audit_models.py -s` prints the largest error of any layer of each network.
+`python -m pytest -m full_size tests/testing/test_audit_models.py -s` prints the largest error of any layer of each network.
 """
 
 import functools
@@ -45,7 +45,7 @@ def assert_passes(model: nnx.Module, name: str, how: str, **options):
     assert {row.path: row.kind for row in report.rows}["(model)"] == "invariant"
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", NAMES)
 def test_networks_pass_the_audit_with_weights_three_times_as_large(name):
     assert_passes(random_network(name), name, "scaled", weight_scale=3.0)
@@ -90,7 +90,7 @@ def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.slow) for name in NAMES]
+    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.full_size) for name in NAMES]
 )
 def test_networks_pass_the_audit_after_twenty_training_steps(name):
     model, losses = trained(name)

@@ -5,7 +5,7 @@ Docstrings keep their equations in plain text, which reads well in a terminal. T
 
 import re
 
-_GREEK = {"alpha", "epsilon", "mu", "phi", "pi", "psi", "rho", "sigma", "tau"}
+_GREEK = {"alpha", "epsilon", "mu", "omega", "phi", "pi", "psi", "rho", "sigma", "tau"}
 _OPERATORS = {"cos", "exp", "log", "max", "min", "sin", "sum"}
 _CONNECTIVES = {"and", "for", "if", "of", "or", "over", "to", "where", "with"}
 _SYMBOLS = {

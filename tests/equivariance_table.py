@@ -176,6 +176,19 @@ def _dense_rows():
         yield Row(function.__name__, build, input=input, output=output, **without_weights)
 
 
+def _transformer_block(group, rngs, param_dtype):
+    attention = partial(nn.FrameSelfAttention, num_heads=1, qkv_features=2)
+    return nn.TransformerBlock(
+        3, group=group, attention=attention, initial_layer_scale=1.0, param_dtype=param_dtype, rngs=rngs
+    )
+
+
+def _bispectrum(group, rngs, param_dtype):
+    readout = nn.BispectrumReadout(3, 5, group=group, param_dtype=param_dtype, rngs=rngs)
+    return nnx.Sequential(lambda x: functional.global_spatial_pool(jnp.cos(x), dim=group.dim), readout)
+
+
+_SQUARE_AND_VOLUME = (families.SHUFFLED_SQUARE, families.QUARTER_TURNS_3D)
 _attention = {"num_heads": 2, "qkv_features": 14}
 
 LAYERS = [
@@ -208,6 +221,36 @@ LAYERS = [
     Row("group_self_attention_global", _layer(nn.GroupSelfAttention, 3, 4, **_attention)),
     Row("group_self_attention_block", _block),
     Row("pre_norm_self_attention_block", _pre_norm_block),
+    Row(
+        "frame_self_attention",
+        _layer(nn.FrameSelfAttention, 3, 4, num_heads=2, qkv_features=8, position_encoding=nn.FourierEncoding),
+        sizes=(4, 5),
+        groups=(cyclic_group(8), *_SQUARE_AND_VOLUME),
+    ),
+    Row(
+        "frame_self_attention_windowed",
+        _layer(nn.FrameSelfAttention, 3, 4, num_heads=2, qkv_features=8, window_size=3),
+        sizes=(4, 9),
+        groups=(families.SHUFFLED_SQUARE,),
+    ),
+    Row("patch_lifting", _layer(nn.PatchLifting, 3, 4, 2), input="grid", sizes=(4, 6), groups=_SQUARE_AND_VOLUME),
+    Row(
+        "patch_lifting_overlapping",
+        _layer(nn.PatchLifting, 3, 4, 5, strides=3),
+        input="grid",
+        sizes=(6, 9),
+        groups=(families.SHUFFLED_SQUARE,),
+    ),
+    Row("patch_merging", _layer(nn.PatchMerging, 3, 4), sizes=(4, 6), groups=_SQUARE_AND_VOLUME),
+    Row("group_mlp", _layer(nn.GroupMLP, 3, 5), sizes=(3, 4), groups=(families.SHUFFLED_SQUARE,)),
+    Row("transformer_block", _transformer_block, sizes=(3, 4), groups=(families.SHUFFLED_SQUARE,)),
+    Row(
+        "bispectrum",
+        _bispectrum,
+        output="invariant",
+        sizes=(2, 3),
+        groups=(families.SHUFFLED_SQUARE,),
+    ),
     Row("layer_norm", _layer(nn.LayerNorm, 3)),
     Row("batch_norm", _batch_norm),
     Row("group_pool", _function(functional.group_pool), output="grid", has_weights=False),

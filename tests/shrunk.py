@@ -19,6 +19,7 @@ REPRESENTATIVES = (
     "cifar10_p4m_resnet44",
     "pcam_p4_densenet",
     "unet_p4",
+    "vit_tiny_p4m",
 )
 
 
@@ -29,15 +30,17 @@ def slow_unless(quick: Iterable[str], names: Iterable[str]) -> list:
 
 def overrides(name: str) -> dict:
     """The arguments that make a network small; its layers and their order stay as published."""
-    channels = models.model_info(name).input_shape[-1]
+    *spatial, channels = models.model_info(name).input_shape
     if "unet_" in name:
         # Odd sides; tests/models/test_unet.py has the others.
         sides = (3, 3, 3) if name.startswith("volume_") else (5, 5)
         return {"features": 2, "depth": 1, "input_shape": (*sides, channels)}
-    if name.startswith("volume_") and "unet" not in name:
+    if name.startswith("volume_"):
         return _volume(name, channels)
     if name.endswith("_sa"):
         return _gsa_net(name, channels)
+    if "vit_" in name:
+        return _vision_transformer(name, len(spatial), channels)
     if name.endswith("_densenet"):
         # Five attentive blocks, each with a constructor of its own; plain ones may be fewer.
         attentive = "alpha" in name
@@ -50,6 +53,13 @@ def overrides(name: str) -> dict:
         rates = {"input_dropout_rate": 0.1, "dropout_rate": 0.1}
         return {"features": 16 if "alpha" in name else 2, "input_shape": (4, 4, channels), **rates}
     return {"features": 2, "dropout_rate": 0.1}
+
+
+def _vision_transformer(name: str, dim: int, channels: int) -> dict:
+    rates = dict.fromkeys(("attention_dropout_rate", "dropout_rate", "drop_path_rate"), 0.1)
+    if name.startswith("rotmnist_"):
+        return {"features": 4, "depths": (1, 1), "input_shape": (8, 8, channels), **rates}
+    return {"features": 4, "depths": (2,), "patch_size": 2, "input_shape": (*(6,) * dim, channels), **rates}
 
 
 def _gsa_net(name: str, channels: int) -> dict:

@@ -99,6 +99,19 @@ def _(layer: Any) -> nnx.Module:
     return layer if layer.window_shape is None else PlainSelfAttention(layer)
 
 
+@_plain.register(nn.FrameSelfAttention)
+def _(layer: Any) -> nnx.Module:
+    # It asks the group for the frames.
+    layer.qkv, layer.out = PlainLinear(layer.qkv), PlainLinear(layer.out)
+    return layer
+
+
+@_plain.register
+def _(layer: nn.BispectrumReadout) -> nnx.Module:
+    # It asks the group for its representations.
+    return layer
+
+
 @_plain.register
 def _(layer: nn.GroupLinear) -> nnx.Module:
     return PlainLinear(layer)

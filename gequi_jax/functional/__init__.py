@@ -1,6 +1,8 @@
 """Equivariant operations as pure functions of arrays: no parameters, no state, no Flax."""
 
 from gequi_jax.functional._antialiased_pool import antialiased_pool as antialiased_pool
+from gequi_jax.functional._bispectrum import bispectrum as bispectrum
+from gequi_jax.functional._bispectrum import num_invariants as num_invariants
 from gequi_jax.functional._conv import Padding as Padding
 from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
@@ -43,9 +45,12 @@ from gequi_jax.functional.attentive_conv import input_spatial_attention as input
 from gequi_jax.functional.attentive_conv import regular_action as regular_action
 from gequi_jax.functional.attentive_conv import spatial_attention as spatial_attention
 from gequi_jax.functional.self_attention import HAAR_WEIGHTS as HAAR_WEIGHTS
+from gequi_jax.functional.self_attention import DotProductImplementation as DotProductImplementation
 from gequi_jax.functional.self_attention import HaarWeights as HaarWeights
 from gequi_jax.functional.self_attention import Implementation as Implementation
 from gequi_jax.functional.self_attention import PoseIndex as PoseIndex
+from gequi_jax.functional.self_attention import frame_attention as frame_attention
+from gequi_jax.functional.self_attention import frame_self_attention as frame_self_attention
 from gequi_jax.functional.self_attention import ge_vit_pose as ge_vit_pose
 from gequi_jax.functional.self_attention import group_dilation_attention as group_dilation_attention
 from gequi_jax.functional.self_attention import group_self_attention as group_self_attention
@@ -61,4 +66,5 @@ from gequi_jax.functional.self_attention import printed_pose as printed_pose
 from gequi_jax.functional.self_attention import published_pose as published_pose
 from gequi_jax.functional.self_attention import query_and_key_pose as query_and_key_pose
 from gequi_jax.functional.self_attention import relative_pose as relative_pose
+from gequi_jax.functional.self_attention import rotary_encoding as rotary_encoding
 from gequi_jax.functional.self_attention import transformed_position_encodings as transformed_position_encodings

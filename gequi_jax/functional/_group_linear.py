@@ -10,6 +10,7 @@ import numpy as np
 
 from gequi_jax._checks import check_group, check_group_axis
 from gequi_jax._typing import Array, Float
+from gequi_jax.functional._types import wide_type
 from gequi_jax.groups import FiniteGroup, FourierBlock, fourier_blocks
 
 # A transform of at most this many nonzero coefficients is written out as sums: they are fused with the copies that the
@@ -46,10 +47,12 @@ def group_linear(
     """
     _check_shapes(x, kernel, group)
     blocks = fourier_blocks(group)
+    # XLA would compute what makes the input once for each Fourier coefficient, and the outputs once for each use.
+    x = jax.lax.optimization_barrier(x)
     inputs = _analysis(x.reshape(-1, *x.shape[-2:]), blocks)
     matrices = _block_matrices(kernel, blocks)
     outputs = [jnp.matmul(rows, matrix, precision=precision) for rows, matrix in zip(inputs, matrices, strict=True)]
-    return _synthesis(outputs, blocks).reshape(*x.shape[:-1], kernel.shape[-1])
+    return jax.lax.optimization_barrier(_synthesis(outputs, blocks)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _check_shapes(x: Array, kernel: Array, group: FiniteGroup) -> None:
@@ -132,7 +135,12 @@ def _product(subscripts: str, coefficients: np.ndarray, x: Array) -> Array:
 
 
 def _combination(coefficients: np.ndarray, arrays: Sequence[Array]) -> Array:
-    """A linear combination that multiplies once for each size of coefficient: most are 0, 1 or -1."""
+    """A linear combination that multiplies once for each size of coefficient: most are 0, 1 or -1.
+
+    The sum is float32 or wider and rounded once: in narrow types the rounding would depend on the order of the poses.
+    """
+    dtype, wide = arrays[0].dtype, wide_type(arrays[0])
+    arrays = [array.astype(wide) for array in arrays]
     sizes = np.abs(coefficients)
     parts = []
     for size in np.unique(np.round(sizes[sizes > 0], 12)).tolist():
@@ -141,4 +149,4 @@ def _combination(coefficients: np.ndarray, arrays: Sequence[Array]) -> Array:
         for index in rest:
             part = part + arrays[index] if coefficients[index] > 0 else part - arrays[index]
         parts.append(part if size == 1 else part * size)
-    return functools.reduce(operator.add, parts)
+    return functools.reduce(operator.add, parts).astype(dtype)

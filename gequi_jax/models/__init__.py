@@ -21,6 +21,7 @@ from gequi_jax.models._restrict import restrict as restrict
 from gequi_jax.models._tiles import predict_in_tiles as predict_in_tiles
 from gequi_jax.models._unet import UNet as UNet
 from gequi_jax.models._unet import UNetStage as UNetStage
+from gequi_jax.models._vision_transformer import VisionTransformer as VisionTransformer
 from gequi_jax.models._volume_cnn import VolumeCNN as VolumeCNN
 from gequi_jax.models._weights import load_model as load_model
 from gequi_jax.models._weights import save_weights as save_weights

@@ -4,7 +4,7 @@ import difflib
 import re
 
 from gequi_jax.groups import FiniteGroup, group_by_name
-from gequi_jax.models import _agc_families, _gsa_net_families, _unet_families, _volume_families
+from gequi_jax.models import _agc_families, _gsa_net_families, _unet_families, _vit_families, _volume_families
 from gequi_jax.models._family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -12,6 +12,7 @@ FAMILIES: tuple[Family, ...] = (
     *_agc_families.FAMILIES,
     *_unet_families.FAMILIES,
     *_volume_families.FAMILIES,
+    *_vit_families.FAMILIES,
 )
 
 _PLANAR = r"(?:z2m?|[pr][1-9]\d*m?)"

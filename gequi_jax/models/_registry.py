@@ -5,11 +5,14 @@ accepted in its place.
 """
 
 import dataclasses
+import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from gequi_jax._checks import check_group
@@ -35,6 +38,8 @@ class ModelInfo:
         codes of both papers choose the epoch by the test set on rotMNIST and CIFAR-10, so these figures are optimistic.
       output: how the group acts on the output: "invariant" for logits `[batch, classes]`, "grid" for logits at each position,
         `[batch, *spatial, classes]`.
+      num_params: parameters, counted.
+      flops: operations for one image, as XLA counts them before it optimises; it counts the body of a loop once.
       pretrained_metrics: what was measured with the weights that `create_model(..., pretrained=True)` loads, or None.
     """
 
@@ -48,6 +53,25 @@ class ModelInfo:
     reported_metric: float | None
     output: Literal["invariant", "grid"] = "invariant"
     pretrained_metrics: Mapping[str, Any] | None = None
+
+    @functools.cached_property
+    def num_params(self) -> int:
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(self._outline, nnx.Param)))
+
+    @functools.cached_property
+    def flops(self) -> float:
+        graph, state = nnx.split(self._outline)
+        images = jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32)
+        lowered = jax.jit(lambda state, x: nnx.merge(graph, state)(x)).lower(state, images)
+        cost: Any = lowered.cost_analysis()
+        return float(cost["flops"])
+
+    @functools.cached_property
+    def _outline(self) -> nnx.Module:
+        """The network without its arrays."""
+        model = nnx.eval_shape(lambda: create_model(self.name, rngs=nnx.Rngs(0)))
+        model.eval()
+        return model
 
 
 def list_models(*, pretrained: bool = False) -> list[str]:

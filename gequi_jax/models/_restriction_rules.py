@@ -107,6 +107,24 @@ def _(layer: nn.LayerNorm, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Mod
 
 
 @restricted.register
+def _(layer: nn.LayerScale, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """Factors of its own for each coset."""
+    cosets = len(right_cosets(group, subgroup))
+    wide = nnx.clone(layer)
+    wide.num_features = layer.num_features * cosets
+    _repeat_parameters(wide, cosets, ("scale",))
+    return wide
+
+
+@restricted.register
+def _(layer: nn.BispectrumReadout, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    raise ValueError(
+        f"model: its readout is the bispectrum of {group.name}, which is no bispectrum of {subgroup.name}; use a network "
+        'with readout="mean" or "max".'
+    )
+
+
+@restricted.register
 def _(layer: nnx.Linear, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     """W_ij = W for i = j and 0 otherwise: a linear map of the channels of every pose."""
     cosets = len(right_cosets(group, subgroup))
@@ -152,6 +170,7 @@ def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Modul
 
 
 @restricted.register(nn.GroupSelfAttention)
+@restricted.register(nn.FrameSelfAttention)
 @restricted.register(nn.ChannelNorm)
 def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
     return RestrictedLayer(layer, group=group, subgroup=subgroup, reads_images=False)

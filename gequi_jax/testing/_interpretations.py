@@ -70,6 +70,11 @@ INTERPRETATIONS: Mapping[str, Interpretation] = {
         lambda shape, group: len(shape) >= 2 and shape[1] == group.order,
         lambda element, y, group: act_on_poses(element, y, group=group, axis=1),
     ),
+    # [batch, tokens, group, ...], tokens without a position
+    "tokens": Interpretation(
+        lambda shape, group: len(shape) >= 3 and shape[2] == group.order,
+        lambda element, y, group: act_on_poses(element, y, group=group, axis=2),
+    ),
     "invariant": Interpretation(lambda shape, group: True, lambda element, y, group: y),
 }
 

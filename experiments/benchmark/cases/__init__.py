@@ -14,6 +14,7 @@ from experiments.benchmark.cases._self_attention import (
     lifting_self_attention,
 )
 from experiments.benchmark.cases._training_step import training_step
+from experiments.benchmark.cases._transformers import transformers
 from experiments.benchmark.cases._volumes import convolution_of_volumes, training_step_on_volumes
 
 
@@ -30,6 +31,7 @@ def sections(quick: bool, torch_python: pathlib.Path | None = None) -> dict[str,
         "global self-attention": global_self_attention,
         "group convolution": group_convolution,
         "attentive convolution": attentive_convolution,
+        "transformers": transformers,
         "training step": functools.partial(training_step, torch_python=torch_python),
         "segmentation step": segmentation_step,
         "convolution of volumes": convolution_of_volumes,

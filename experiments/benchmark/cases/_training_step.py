@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -42,9 +43,16 @@ def _config(name: str) -> Config:
         return load_config("default")  # small models and other groups have no file of their own
 
 
-def step_program(name: str, batch_size: int) -> Program:
-    """The training step of a network on noise, with the optimiser of its row."""
+def step_program(name: str, batch_size: int, **overrides: Any) -> Program:
+    """A training step of a network on random images.
+
+    Args:
+      name: a name of `gequi_jax.models.list_models()`.
+      batch_size: the number of images.
+      **overrides: arguments of the network.
+    """
     config = _config(name)
+    config.model_overrides = {**config.model_overrides, **overrides}
     config.model, config.batch_size = name, batch_size
     config.num_devices = config.num_seeds = 1
     layout = create_layout(1, batch_size=batch_size, seeded=False)
@@ -56,9 +64,10 @@ def step_program(name: str, batch_size: int) -> Program:
         layout=layout,
     )
     info = models.model_info(name)
+    input_shape = config.model_overrides.get("input_shape", info.input_shape)
     random = np.random.default_rng(0)
     batch = {
-        "image": random.integers(0, 256, (batch_size, *info.input_shape)).astype(np.uint8),
+        "image": random.integers(0, 256, (batch_size, *input_shape)).astype(np.uint8),
         "label": random.integers(0, info.num_classes, batch_size).astype(np.int32),
     }
     return Program(program.train_step, (state, layout.place(batch)))

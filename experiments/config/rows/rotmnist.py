@@ -6,7 +6,7 @@ python -m experiments.main --config rotmnist:r4_sa
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.config.rows._row import PUBLISHED_ON_TEST, Row
+from experiments.config.rows._row import HELD_OUT, PUBLISHED_ON_TEST, Row
 
 _SHARED = {
     "dataset": "rotmnist",
@@ -68,6 +68,28 @@ _Z2_CNN = Row(
     "Trained here with the settings of the p4-CNN. This run selects the epoch on the validation split.",
 )
 
+
+def _vision_transformer(group: str) -> Row:
+    """Settings of our own. The network is in no paper's table."""
+    settings = _SHARED | {
+        "model": f"rotmnist_vit_{group}",
+        "z2_model": "rotmnist_vit_z2",
+        "augmentation": ("random_rotation",),
+        "batch_size": 64,
+        "num_epochs": 70,
+        "optimizer": "adamw",
+        "learning_rate": 2e-3,
+        "weight_decay": 0.02,
+        "schedule": "cosine",
+        "warmup_epochs": 5.0,
+        "gradient_clip": 1.0,
+        "label_smoothing": 0.1,
+        "ema_decay": 0.998,
+    }
+    title = f"Vision transformer on {group} with attention by frames on rotated MNIST, of no table"
+    return Row(title, "no number", settings, HELD_OUT)
+
+
 ROWS: Mapping[str, Row] = {
     "r4_sa": _self_attention("r4", "97.46"),
     "z2_sa": _self_attention("z2", "96.37"),
@@ -83,6 +105,8 @@ ROWS: Mapping[str, Row] = {
     "r4_sa_19x19": _window(19, "96.86"),
     "r4_sa_23x23": _window(23, "97.05"),
     "r4_sa_28x28": _window(None, "96.81"),
+    "vit_p4": _vision_transformer("p4"),
+    "vit_z2": _vision_transformer("z2"),
     "z2_cnn": _Z2_CNN,
     "p4_cnn": _convolution("p4_cnn", "p4", "2.048 +- 0.045", "24.61"),
     "big11_p4_cnn": _convolution("big11_p4_cnn", "BIG11", "1.996 +- 0.083", "29.05"),

@@ -6,6 +6,9 @@ from gequi_jax.functional.self_attention._dilation_attention import group_dilati
 from gequi_jax.functional.self_attention._dilation_attention import (
     lifting_dilation_attention as lifting_dilation_attention,
 )
+from gequi_jax.functional.self_attention._frame_attention import DotProductImplementation as DotProductImplementation
+from gequi_jax.functional.self_attention._frame_attention import frame_attention as frame_attention
+from gequi_jax.functional.self_attention._frame_attention import frame_self_attention as frame_self_attention
 from gequi_jax.functional.self_attention._implementations import Implementation as Implementation
 from gequi_jax.functional.self_attention._pose_index import PoseIndex as PoseIndex
 from gequi_jax.functional.self_attention._pose_index import ge_vit_pose as ge_vit_pose
@@ -24,5 +27,6 @@ from gequi_jax.functional.self_attention._probabilities import (
 from gequi_jax.functional.self_attention._probabilities import (
     lifting_self_attention_probabilities as lifting_self_attention_probabilities,
 )
+from gequi_jax.functional.self_attention._rotary import rotary_encoding as rotary_encoding
 from gequi_jax.functional.self_attention._self_attention import group_self_attention as group_self_attention
 from gequi_jax.functional.self_attention._self_attention import lifting_self_attention as lifting_self_attention

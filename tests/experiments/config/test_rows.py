@@ -27,7 +27,7 @@ def test_row_is_valid_and_states_its_source(name):
         return
     assert name.replace(":", "_").startswith(config.model)
     if not name.startswith("digits:"):
-        assert "Tab. " in row.title
+        assert "Tab. " in row.title or "of no table" in row.title
         assert "selects" in row.note
     info = models.model_info(config.model)
     if info.reported_metric and not config.model_overrides:
@@ -60,7 +60,8 @@ def test_a_data_set_alone_is_its_first_row(alias, name):
 
 def test_every_model_of_a_table_row_has_a_row():
     former = {name.replace(":", "_") for name in NAMES}
-    assert {name for name in models.list_models() if models.model_info(name).table} <= former
+    published = {name for name in models.list_models() if models.model_info(name).table is not None}
+    assert published <= former
 
 
 def test_the_default_row_changes_no_field():
@@ -123,6 +124,7 @@ def program_of(config):
 RECIPES = [
     "rotmnist:r4_sa",
     "rotmnist:alpha_p4_cnn",
+    "rotmnist:vit_p4",
     "cifar10:p4_all_cnn",
     "cifar10:p4m_resnet44",
     "pcam:p4_densenet",

@@ -1,0 +1,58 @@
+"""Rotary encodings of positions seen from every frame."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gequi_jax._typing import Array, Float
+from gequi_jax.actions import inverse_act_on_positions
+from gequi_jax.functional._types import wide_type
+from gequi_jax.groups import FiniteGroup
+
+
+def rotary_encoding(
+    x: Float[Array, "batch *tokens group heads features"],
+    frequencies: Float[Array, "heads pairs dim"],
+    positions: Float[np.ndarray, "*places dim"],
+    *,
+    group: FiniteGroup,
+) -> Float[Array, "batch *tokens group heads features"]:
+    """Turns pairs of features by angles that are linear in the position seen from each frame.
+
+        (y_f, y_{f+F}) = R(omega_f . h^-1 x) (x_f, x_{f+F}),  R(t) the rotation by t, F = features / 2
+
+    R(s)^T R(t) = R(t - s), so the product of a query and a key that are both turned depends on their positions by
+    h^-1 (x_j - x_i) alone, in any dimension and for any frequencies. Attention of these is therefore equivariant.
+
+    Args:
+      x: queries or keys, `[batch, *tokens, group, heads, features]`, with an even number of features.
+      frequencies: omega, `[heads, features / 2, dim]`, in radians for each step of the grid.
+      positions: the position of each token, such as `gequi_jax.actions.window_offsets` of the shape of a grid, which are
+        its positions from its centre. A token without a position lies at the centre, 0.
+      group: the group H.
+
+    Returns:
+      The same shape and type.
+
+    Raises:
+      ValueError: if shapes do not fit.
+
+    Reference: Su et al. (2021), RoFormer; with frequencies of all coordinates together, Heo et al. (2024).
+    """
+    heads, features = x.shape[-2:]
+    if frequencies.shape != (heads, features // 2, group.dim) or features % 2:
+        raise ValueError(
+            f"frequencies: expected [heads, features / 2, dim] for an even number of features; got shape "
+            f"{frequencies.shape} for an input of shape {x.shape} and {group.name}, which acts on {group.dim} dimensions."
+        )
+    if positions.shape != (*x.shape[1:-3], group.dim):
+        raise ValueError(
+            f"positions: expected {(*x.shape[1:-3], group.dim)}, one position for each token; got {positions.shape}."
+        )
+    wide = wide_type(x)
+    seen = jnp.asarray(np.moveaxis(inverse_act_on_positions(group, positions), 0, -2), wide)
+    angles = jnp.einsum("...gd,hfd->...ghf", seen, frequencies.astype(wide), precision="highest")[None]
+    # XLA would compute them anew wherever they are read.
+    cos, sin = jax.lax.optimization_barrier((jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)))
+    first, second = x[..., : features // 2], x[..., features // 2 :]
+    return jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)

@@ -33,7 +33,7 @@ def code_cells(text: str) -> list[str]:
 
 
 def test_there_are_eight_tutorials():
-    assert len(TUTORIALS) == 8
+    assert len(TUTORIALS) == 9
 
 
 @pytest.mark.slow

@@ -148,7 +148,7 @@ class UNet(nnx.Module):
         check_choice("output", output, get_args(UNetOutput))
         features = check_positive_integer("features", features)
         self.group = group
-        self.input_shape = check_input_shape(input_shape, dim=group.dim)
+        self.input_shape = check_input_shape(input_shape, group=group)
         self.num_classes = check_positive_integer("num_classes", num_classes)
         self.depth = check_non_negative_integer("depth", depth)
         self.output = output

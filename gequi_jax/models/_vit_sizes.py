@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from gequi_jax._checks import check_positive_integer, check_shape_is_symmetric
+from gequi_jax._checks import check_positive_integer
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.models._sizes import check_input_shape, check_symmetric_sides
 
 _HEAD_FEATURES = 64
 
@@ -40,12 +41,7 @@ def check_patches(
       ValueError: if the number of sizes is not that of the dimension of the group and one, a side is not divisible, or the
         group exchanges axes of different sides; the message names the nearest sides that fit.
     """
-    if len(input_shape) != group.dim + 1:
-        raise ValueError(
-            f"input_shape: expected {group.dim} sides and a number of channels, since {group.name} acts on {group.dim} "
-            f"dimensions; got {tuple(input_shape)}."
-        )
-    shape = tuple(check_positive_integer("input_shape", size) for size in input_shape)
+    shape = check_input_shape(input_shape, group=group)
     step = check_positive_integer("patch_size", patch_strides) * 2 ** (num_stages - 1)
     for side in shape[:-1]:
         if side % step:
@@ -55,5 +51,5 @@ def check_patches(
                 f"stages; got {shape}; the nearest to {side}: {f'{below} and {above}' if below else above}. Resize the "
                 "images, or use other patches."
             )
-    check_shape_is_symmetric("input_shape", shape[:-1], group)
+    check_symmetric_sides(shape, group=group)
     return shape

@@ -39,21 +39,21 @@ def errors(name, group, *, dtype="float32", gain=3.0, **overrides):
 
 
 def test_a_network_of_octahedral_rotations_is_invariant_under_all_of_them():
-    found = errors("volume_octahedral_cnn", octahedral_group())
-    assert found.shape == (24,)
-    assert found.max() < 1e-5
+    measured = errors("volume_octahedral_cnn", octahedral_group())
+    assert measured.shape == (24,)
+    assert measured.max() < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", [name for name in VOLUMES if "z2" not in name])
 @pytest.mark.parametrize("group", [*CUBE, "tetrahedral", "p4m", "p4_depth_mirror", "icosahedral"])
 def test_every_network_is_invariant_in_float32(name, group):
-    found = errors(name, group_by_name(group, dim=3))
-    assert len(found) == {"icosahedral": 12}.get(group, group_by_name(group, dim=3).order)
-    assert found.max() < 1e-5
+    measured = errors(name, group_by_name(group, dim=3))
+    assert len(measured) == {"icosahedral": 12}.get(group, group_by_name(group, dim=3).order)
+    assert measured.max() < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", [name for name in VOLUMES if "z2" not in name])
 @pytest.mark.parametrize("group", CUBE)
 @pytest.mark.usefixtures("x64")
@@ -61,7 +61,7 @@ def test_every_network_is_invariant_in_float64(name, group):
     assert errors(name, group_by_name(group), dtype="float64").max() < 1e-12
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", ELSEWHERE)
 @pytest.mark.parametrize("group", CUBE)
 def test_planar_architectures_work_in_volumes(name, group):

@@ -34,7 +34,7 @@ NARROW_CASES = [
 ]
 # Every rotation, and every rotation and reflection, of the cube.
 CASES += [
-    pytest.param(row, group, id=f"{row.name}-{families.name(group)}", marks=pytest.mark.slow)
+    pytest.param(row, group, id=f"{row.name}-{families.name(group)}", marks=pytest.mark.full_size)
     for row in LAYERS
     for group in families.CUBE
     if "even" not in row.name and "pallas" not in row.name

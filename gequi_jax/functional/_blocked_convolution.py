@@ -1,11 +1,14 @@
 """Convolution of few channels or of volumes in blocks of images, for a CPU.
 
 The convolution of XLA takes longest where a filter has many entries and few channels, as in spatial attention, and where
-it has three spatial axes. Here the windows along all axes but the first are the columns of a matrix, and one product with the filters gives the terms
+it has three spatial axes. Here the windows along all axes but the first are the columns of a matrix. One product with the
+filters gives the terms
 
     z_o(n, x, y_1) = sum_c sum_{y_2...} f_c(n, x_1, x_2 + d y_2 - p_2, ...) psi_co(y)
 
-of every entry y_1 along the first axis, which are shifted and added up: y_o(n, x) = sum_{y_1} z_o(n, x_1 + d y_1 - p_1, ..., y_1).
+of every entry y_1 along the first axis, which are shifted and added up:
+
+    y_o(n, x) = sum_{y_1} z_o(n, x_1 + d y_1 - p_1, ..., y_1)
 """
 
 import functools

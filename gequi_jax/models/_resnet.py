@@ -84,7 +84,7 @@ class ResidualBlock(nnx.Module):
         """Maps `[batch, *spatial, group, in_features]` to `[..., group, out_features]`, halved or not."""
         branch = self._halved(self.conv1(nnx.relu(self.norm1(x))))
         branch = self.conv2(nnx.relu(self.norm2(branch)))
-        if self.conv3 is not None:
+        if self.conv3 is not None and self.norm3 is not None:
             branch = self.conv3(nnx.relu(self.norm3(branch)))
         shortcut = x if self.shortcut is None else self._halved(self.shortcut(x))
         return branch + shortcut

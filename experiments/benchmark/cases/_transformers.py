@@ -28,7 +28,7 @@ def _attention(section: str, quick: bool) -> Iterator[Case]:
     for setting, variables in sweep(base, dict(n=(2, 4) if quick else (4, 8))):
         contenders = {
             name: JaxContender(lambda s=setting, layer=layer: _attention_program(layer, s))
-            for name, layer in (("frames", nn.FrameSelfAttention), ("group self-attention", nn.GroupSelfAttention))
+            for name, layer in (("frames", nn.FrameSelfAttention), ("all poses", nn.GroupSelfAttention))
         }
         yield Case(section, setting, variables, contenders)
 

@@ -46,14 +46,14 @@ def make(options: argparse.Namespace, output: Output) -> str:
         model, group, normalize = run.model, run.group, run.normalize
         image, title = image_of_test_split(run, options.index)
         layers = f"the first layers of {run.config.model} ({100 * run.accuracy:.1f} % test accuracy)"
-    position = queries.choose_position(options.query, image)
-    fields = _fields(model, image, normalize, position)
+    row, column = position = queries.choose_position(options.query, image)
+    fields = _fields(model, image, normalize, (row, column))
     if len(fields) < 2:
         raise UserError(
             f"--workdir {options.workdir}: expected a network with lifting and group self-attention, such as digits_r4_sa; "
             "choose another run, or leave it out for untrained layers"
         )
-    text = caption(fields, f"in {layers}, at row {position[0]}, column {position[1]} of {title}")
+    text = caption(fields, f"in {layers}, at row {row}, column {column} of {title}")
     draw(fields, text, *output.figure(NAME))
     output.write_json(NAME, {"caption": text, "group": group.name, "query": list(position), "layers": _figures(fields)})
     return text

@@ -158,7 +158,7 @@ def recipe(name):
     return str([(field, value) for field, value in fields if field not in ("model", "model_overrides", "z2_model")])
 
 
-TRAINED = ["digits:alpha_f_p4_cnn", *RECIPES, "cifar10:z2m_sa", "pcam:r4_sa"]
+TRAINED = ["digits:alpha_f_p4_cnn", *RECIPES, "cifar10:z2m_sa", "pcam:r4_sa", "adrenalmnist3d:octahedral_cnn"]
 
 
 def test_a_step_is_taken_by_every_recipe():

@@ -65,7 +65,7 @@ def choose_position(text: str | None, image: np.ndarray) -> tuple[int, ...]:
     """The position in `ROW,COLUMN` or `DEPTH,ROW,COLUMN`, by default the brightest.
 
     Raises:
-      UserError: anything but two indices of a position of the image.
+      UserError: anything but the indices of a position of the image.
     """
     return brightest(image) if text is None else parse(text, image)
 

@@ -20,12 +20,21 @@ REPRESENTATIVES = (
     "pcam_p4_densenet",
     "unet_p4",
     "vit_tiny_p4m",
+    "volume_octahedral_cnn",
 )
 
 
 def slow_unless(quick: Iterable[str], names: Iterable[str]) -> list:
     """The names as parameters of a test; those that are not quick are marked slow, for continuous integration."""
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def every_network(quick: Iterable[str]) -> list:
+    """All names as parameters of a test: by default those that are quick, in continuous integration one of each architecture."""
+    marks = {
+        name: pytest.mark.slow if name in REPRESENTATIVES else pytest.mark.full_size for name in models.list_models()
+    }
+    return [name if name in quick else pytest.param(name, marks=mark) for name, mark in marks.items()]
 
 
 def overrides(name: str) -> dict:

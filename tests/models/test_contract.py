@@ -1,8 +1,8 @@
 """What users of Flax do with a network, for every network, in `train()` mode with dropout.
 
 Most of it is traced, not compiled: errors of traces, types and shapes appear there. One network of each architecture
-also runs. The default tests take two networks; `pytest -m "" tests/models/test_contract.py`, which continuous
-integration runs, takes every one.
+also runs. The default tests take two networks, continuous integration one of each architecture, and
+`pytest -m "" tests/models/test_contract.py` every one.
 """
 
 import copy
@@ -22,7 +22,7 @@ NAMES = models.list_models()
 BATCH = 2
 
 representatives = pytest.mark.parametrize(
-    "name", shrunk.slow_unless(("digits_alpha_f_p4_cnn", "cifar10_p4m_resnet44"), NAMES)
+    "name", shrunk.every_network(quick=("digits_alpha_f_p4_cnn", "cifar10_p4m_resnet44"))
 )
 
 

@@ -18,7 +18,6 @@ from flax import nnx
 from gequi_jax import models
 from tests import shrunk
 
-NAMES = models.list_models()
 BATCH = 2
 
 representatives = pytest.mark.parametrize(

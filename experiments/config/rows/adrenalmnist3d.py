@@ -17,7 +17,7 @@ _SHARED = {
     "best_metric": "auc",
     "batch_size": 32,
     "eval_batch_size": 32,
-    "num_epochs": 40,
+    "num_epochs": 24,
     "optimizer": "adamw",
     "learning_rate": 2e-3,
     "weight_decay": 1e-2,

@@ -33,7 +33,7 @@ def attend(rows: Rows, operands: Operands, seeds: Array | None) -> tuple[Array, 
 
         return None, jax.lax.scan(attend_pose, None, (position_encoding, pose_encoding, seeds))[1]
 
-    blocks = (rows.first_rows(), rows.split(query), jnp.asarray(rows.valid), seeds)
+    blocks = (rows.first_rows(), rows.split(query), rows.valid_blocks(), seeds)
     out, statistics = jax.lax.scan(attend_block, None, blocks)[1]
     return rows.join(out), Statistics(*(rows.join(x) for x in statistics))
 

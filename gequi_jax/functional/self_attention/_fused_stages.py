@@ -16,7 +16,7 @@ def sum_of_products(equation: str, x: Array, y: Array) -> Array:
     """`jnp.einsum` as an elementwise product and a sum, which XLA fuses; p stands for the axes of the positions.
 
     A query meets other keys at every position. As matrix products these sums are batches of matrices with a few rows and
-    columns, each of which XLA copies to a tile of its own in memory.
+    columns, each of which a TPU pads to a tile of the matrix unit.
     """
     of_x, of_y, of_out = equation.replace(",", "->").split("->")
     kept = of_out.removesuffix("p")
@@ -29,7 +29,7 @@ def sum_of_products(equation: str, x: Array, y: Array) -> Array:
         order = sorted(range(len(names)), key=lambda axis: letters.index(names[axis]))
         trailing = array.shape[len(names) :] or (1,) * positions
         array = array.transpose(*order, *range(len(names), array.ndim))
-        sizes = dict(zip((names[axis] for axis in order), array.shape))
+        sizes = dict(zip((names[axis] for axis in order), array.shape, strict=False))
         return array.reshape(*(sizes.get(letter, 1) for letter in letters), *trailing)
 
     axes = tuple(range(len(summed)))
@@ -56,7 +56,7 @@ def pose_scores(query: Array, pose_encoding: Array) -> Array:
 
 def sum_over_queries(weights: Array, factors: Array) -> Array:
     """`[j, m, p]` from `[j, m, a, p]` and `[a, p]`."""
-    return (weights * factors).sum(axis=2)
+    return (weights * factors[None, None]).sum(axis=2)
 
 
 def products_with_values(attention: Array, value_windows: Array) -> Array:

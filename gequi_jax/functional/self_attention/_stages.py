@@ -1,6 +1,6 @@
 """The arithmetic of windowed self-attention for one head and one output pose: elementwise products and sums.
 
-Accelerators replace some stages by those of `_matrix_stages`.
+Accelerators replace some stages by those of `_fused_stages`.
 
 Query positions are the last axis of every array. All sums run over the axes before it, the innermost loops become vector
 instructions, and nothing is transposed. Axes: p query positions, j offsets of the window, k = (j, m) keys in the window,

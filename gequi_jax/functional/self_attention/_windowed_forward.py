@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from gequi_jax._typing import Array
 from gequi_jax.functional.self_attention import _stages as stages

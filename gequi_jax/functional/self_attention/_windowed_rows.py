@@ -18,14 +18,16 @@ from gequi_jax.functional.self_attention._windowed_plan import Plan
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows of one head of one sample, in blocks.
+    """The rows of one head of one sample, in blocks, or on accelerators of several heads.
 
-    Arrays of the head are `[pose, d, *spatial]`, those of a block `[pose, d, p]`; the encodings are `[g, j, d]` and
+    The axis p is that of the positions of a block; on accelerators p stands for the axes of its rows and columns, followed by
+    that of its heads, which is the last of every array. Arrays of the head are `[pose, d, *spatial]`, those of a block `[pose, d, p]`; the encodings are `[g, j, d]` and
     `[g, a, m, d]`; dropout has a seed for each block of rows, output pose and row.
 
     Attributes:
       window: the neighbourhood of a query.
-      valid: `[block, j, p]`, which keys exist and are not masked.
+      spatial_shape: the sides of the grid.
+      valid: `[block, j, positions]`, which keys exist and are not masked.
       dropout: of the attention weights.
       plan: the blocks of the platform.
     """
@@ -45,13 +47,15 @@ class Rows:
         return jnp.moveaxis(blocks, 0, 2).reshape(*blocks.shape[1:3], -1, *self._lanes(blocks))
 
     def _lanes(self, x: Array) -> tuple[int, ...]:
+        """The axis of the heads of a block."""
         return () if self.plan.separate else x.shape[-1:]
 
     def _positions(self, x: Array) -> tuple[int, ...]:
+        """The axes p of a block."""
         return (-1,) if self.plan.separate else (self.plan.rows, *self.spatial_shape[1:], x.shape[-1])
 
     def valid_blocks(self) -> Array:
-        """`[block, j, p]`."""
+        """Which keys exist and are not masked, `[block, j, p]`, for all heads."""
         valid = jnp.asarray(self.valid)
         if self.plan.separate:
             return valid
@@ -64,12 +68,12 @@ class Rows:
     def pad(self, x: Array) -> Array:
         """An array of the head with zeros as far as windows reach beyond the border."""
         radii = [side // 2 for side in self.window.shape]
-        return jnp.pad(x, [(0, 0), (0, 0), *zip(radii, radii), *((0, 0) for _ in self._lanes(x))])
+        return jnp.pad(x, [(0, 0), (0, 0), *zip(radii, radii, strict=True), *((0, 0) for _ in self._lanes(x))])
 
     def crop(self, x: Array) -> Array:
         """The inverse of `pad`."""
         radii = [side // 2 for side in self.window.shape]
-        return x[:, :, *(slice(radius, length - radius) for radius, length in zip(radii, x.shape[2:]))]
+        return x[:, :, *(slice(radius, length - radius) for radius, length in zip(radii, x.shape[2:], strict=False))]
 
     def windows(self, padded: Array, first_row: Array) -> Array:
         """The windows `[k, d, p]` of the queries of a block."""
@@ -83,8 +87,7 @@ class Rows:
         windows = windows.reshape(*windows.shape[:2], self.plan.rows, *self.spatial_shape[1:], *self._lanes(windows))
         rows = self.plan.run(stages.sum_of_windows, windows, window_shape=self.window.shape)
         before = jax.lax.dynamic_slice_in_dim(total, first_row, rows.shape[2], axis=2)
-        rows = before + jax.lax.optimization_barrier(rows)
-        return jax.lax.dynamic_update_slice_in_dim(total, jax.lax.optimization_barrier(rows), first_row, axis=2)
+        return jax.lax.dynamic_update_slice_in_dim(total, before + rows, first_row, axis=2)
 
     def kept(self, seeds: Array | None, shape: tuple[int, ...]) -> Array | None:
         """The mask of dropout, which is computed once, or None for no dropout."""

@@ -67,6 +67,8 @@ SLOW = [
     Case(cyclic_group(8), (3, 3), 5),
     Case(cyclic_group(8), (4, 4), 7, round=True),
     Case(ROTATIONS_OF_THE_CUBE, (2, 2, 2), 3, round=True),
+    Case(ROTATIONS_OF_THE_CUBE, (3, 3, 3), 5),
+    Case(ROTATIONS_OF_THE_CUBE, (4, 4, 4), 7, round=True),
     Case(families.HALF_TURN_1D, (9,), 5),
     Case(mirror_group(), (4, 3), (5, 3)),
     Case(trivial_group(), (4, 4), 7, lifting=True),
@@ -76,7 +78,7 @@ SLOW = [
     Case(ROTATIONS_OF_THE_CUBE, (4, 4, 4), 7, round=True, lifting=True),
 ]
 # One case of every group.
-NARROW = [SLOW[1], SLOW[3], SLOW[6], SLOW[9], SLOW[11], dataclasses.replace(SLOW[15], dropout_rate=0.0)]
+NARROW = [SLOW[1], SLOW[3], SLOW[6], SLOW[9], SLOW[11], dataclasses.replace(SLOW[17], dropout_rate=0.0)]
 
 
 def assert_same(actual, expected, rtol=1e-5):
@@ -134,6 +136,13 @@ def kernel_operands(case, arrays):
     window = resolve_window(case.window_size, None, group=case.group, spatial_shape=case.shape)
     pose = jnp.zeros((case.group.order,) * 3 + (2,))
     return Operands(*arrays[:4], pose), window
+
+
+def test_the_kernel_is_refused_when_lowered_for_a_gpu():
+    case = Case(cyclic_group(2), (3, 3), 3)
+    program = jax.jit(lambda *arrays: attend(arrays, implementation="pallas", **case.options()))
+    with pytest.raises(ValueError, match="a kernel for TPUs; pass another"):
+        program.trace(*case.arrays()).lower(lowering_platforms=("cuda",))
 
 
 @pytest.mark.slow

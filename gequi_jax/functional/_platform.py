@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import jax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
@@ -73,7 +74,7 @@ def unavailable(like: Any, message: str) -> Any:
     It is the branch of `by_platform` for platforms without an implementation.
     """
     leaves, tree = jax.tree.flatten(like)
-    types = tuple(jax.core.ShapedArray(x.shape, x.dtype) for x in leaves)
+    types = tuple(ShapedArray(x.shape, x.dtype) for x in leaves)
     return tree.unflatten(_unavailable_p.bind(types=types, message=message))
 
 

@@ -73,5 +73,6 @@ def block_sizes(rows: int, heads: int, rows_per_step: int, *, separate: bool) ->
     """
     if separate:
         return Plan(largest_divisor(rows, rows_per_step), largest_divisor(heads, rows_per_step // rows), separate)
-    heads = largest_divisor(heads, LANES) if jax.export.is_symbolic_dim(heads) else min(heads, LANES)
-    return Plan(largest_divisor(rows, rows_per_step // heads), heads, separate)
+    divisor = largest_divisor(heads, LANES)
+    lanes = divisor if jax.export.is_symbolic_dim(heads) else min(heads, LANES)
+    return Plan(largest_divisor(rows, rows_per_step // lanes), lanes, separate)

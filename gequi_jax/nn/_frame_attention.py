@@ -215,10 +215,9 @@ class FrameSelfAttention(nnx.Module):
         )
         if self.frequencies is None or positions is None:
             return query, key, value
-        frequencies = self.frequencies[...]
         # Queries and keys as heads of one array: one pass over memory turns both.
-        both, frequencies = jnp.concatenate([query, key], axis=-2), jnp.concatenate([frequencies, frequencies])
-        both = functional.rotary_encoding(both, frequencies, positions, group=self.group)
+        both = jnp.concatenate([query, key], axis=-2)
+        both = functional.rotary_encoding(both, self.frequencies[...], positions, group=self.group)
         query, key = jnp.split(both, 2, axis=-2)
         return query, key, value
 

@@ -40,18 +40,20 @@ def attend_by_shifts(
     rows = shifted_rows(query.shape[1:-2], window, query.shape[-2])
 
     def forward(query: Array, key: Array, value: Array, bias: Array | None):
+        # What makes the operands is not fused with the transposition, nor the transposition with what reads the result.
+        query, key, value = _kept((query, key, value))
         blocks = _kept((rows.split(query) * scale, rows.split(key), rows.split(value)))
         out, log_total = _kept(_map_blocks(functools.partial(_attend, rows, _kept(rows.masks(0))), blocks, bias))
-        return rows.join(out, query), (query, key, value, bias, blocks, out, log_total)
+        return _kept(rows.join(out, query)), (query, key, value, bias, blocks, out, log_total)
 
     def backward(residuals, out_gradient: Array):
         *operands, bias, blocks, out, log_total = residuals
-        out_gradient = _kept(rows.split(out_gradient))
+        out_gradient = _kept(rows.split(_kept(out_gradient)))
         mean = _kept(_sum(out_gradient[:, i] * out[:, i] for i in range(out.shape[1])))
         differentiate = functools.partial(_differentiate, rows, _kept(rows.masks(rows.margin)))
         gradients = _kept(_map_blocks(differentiate, (*blocks, out_gradient, log_total, mean), bias))
         to_query, to_key, to_value = gradients[0] * scale, *gradients[1:3]
-        to_operands = map(rows.join, (to_query, to_key, to_value), operands)
+        to_operands = _kept(list(map(rows.join, (to_query, to_key, to_value), operands)))
         return *to_operands, None if bias is None else _sum_over_batch(gradients[3], bias)
 
     attend = jax.custom_vjp(lambda *operands: forward(*operands)[0])

@@ -145,6 +145,21 @@ def test_rotary_encodings_agree_with_the_loop_and_know_relative_positions_alone(
     np.testing.assert_allclose(shifted, scores, atol=1e-11)
 
 
+@pytest.mark.usefixtures("x64")
+def test_rotary_encodings_of_more_heads_repeat_the_frequencies_and_have_the_derivative_of_the_angles():
+    random = np.random.default_rng(0)
+    x, frequencies = jnp.asarray(random.normal(size=(2, 3, 3, 4, 4, 4))), jnp.asarray(random.normal(size=(2, 2, 2)))
+    positions = window_offsets((3, 3)).reshape(3, 3, -1)
+    encode = functools.partial(functional.rotary_encoding, positions=positions, group=GROUP)
+    got, tangent = jax.jvp(lambda frequencies: encode(x, frequencies), (frequencies,), (jnp.ones_like(frequencies),))
+    halves = [encode(part, frequencies) for part in jnp.split(x, 2, axis=-2)]
+    np.testing.assert_allclose(got, jnp.concatenate(halves, axis=-2), atol=1e-14)
+    step = 1e-6
+    difference = (encode(x, frequencies + step) - encode(x, frequencies - step)) / (2 * step)
+    assert float(jnp.abs(tangent).max()) > 0.1
+    np.testing.assert_allclose(tangent, difference, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

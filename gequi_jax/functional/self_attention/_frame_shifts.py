@@ -52,9 +52,9 @@ def attend_by_shifts(
         mean = _kept(_sum(out_gradient[:, i] * out[:, i] for i in range(out.shape[1])))
         differentiate = functools.partial(_differentiate, rows, _kept(rows.masks(rows.margin)))
         gradients = _kept(_map_blocks(differentiate, (*blocks, out_gradient, log_total, mean), bias))
-        to_query, to_key, to_value = gradients[0] * scale, *gradients[1:3]
-        to_operands = _kept(list(map(rows.join, (to_query, to_key, to_value), operands)))
-        return *to_operands, None if bias is None else _sum_over_batch(gradients[3], bias)
+        to_query, to_key, to_value = (gradients[0][:, index] for index in range(3))
+        to_operands = _kept(list(map(rows.join, (to_query * scale, to_key, to_value), operands)))
+        return *to_operands, None if bias is None else _sum_over_batch(gradients[1], bias)
 
     attend = jax.custom_vjp(lambda *operands: forward(*operands)[0])
     attend.defvjp(forward, backward)
@@ -103,7 +103,7 @@ def _differentiate(
     log_total: Array,
     mean: Array,
 ) -> tuple[Array, ...]:
-    """The gradients of the query, the key, the value and the bias of a block."""
+    """The gradients of the query, the key and the value of a block in one array, and that of the bias."""
     margin, length = rows.margin, rows.length
     query, out_gradient, log_total, mean = (with_margins(x, margin) for x in (query, out_gradient, log_total, mean))
     key, value = (with_margins(x, 2 * margin) for x in (key, value))
@@ -129,16 +129,17 @@ def _differentiate(
     def sum_at_keys(factors: Sequence[Array], row: Array) -> Array:
         return _sum(shifted(factor) * shifted(row) for factor, shifted in zip(factors, to_query, strict=True))
 
-    gradients = (
-        [_sum(inside(x) * shifted(row) for x, shifted in zip(scores, at_key, strict=True)) for row in _rows(key)],
-        [sum_at_keys(scores, row) for row in _rows(query)],
-        [sum_at_keys(weights, row) for row in _rows(out_gradient)],
-    )
-    stacked = tuple(jnp.stack(_kept(gradient)) for gradient in gradients)
+    to_query_rows = [
+        _sum(inside(x) * shifted(row) for x, shifted in zip(scores, at_key, strict=True)) for row in _rows(key)
+    ]
+    to_key_rows = [sum_at_keys(scores, row) for row in _rows(query)]
+    to_value_rows = [sum_at_keys(weights, row) for row in _rows(out_gradient)]
+    gradients = jnp.stack(_kept([*to_query_rows, *to_key_rows, *to_value_rows]))
+    gradients = gradients.reshape(3, -1, length)
     if bias is None:
-        return stacked
+        return (gradients,)
     by_head = jnp.stack([inside(row) for row in scores]).reshape(*bias.shape, -1)
-    return *stacked, by_head.sum(axis=-1)
+    return gradients, by_head.sum(axis=-1)
 
 
 def _fixed_scores(

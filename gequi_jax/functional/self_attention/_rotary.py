@@ -57,7 +57,7 @@ def rotary_encoding(
         y.astype(x.dtype)[None, ..., None, :, :] for y in _cos_and_sin(angles)
     )  # [1, *tokens, group, 1, heads, f]
     repeated = x.reshape(*x.shape[:-2], -1, frequencies.shape[0], features)
-    first, second = repeated[..., : features // 2], repeated[..., features // 2 :]
+    first, second = jnp.split(repeated, 2, axis=-1)
     turned = jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)
     return turned.reshape(x.shape)
 

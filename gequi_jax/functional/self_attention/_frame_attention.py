@@ -1,7 +1,7 @@
 """Attention in which every frame attends by itself: ordinary attention of |H| times as many heads."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -58,7 +58,8 @@ def frame_self_attention(
       dropout_rate: the fraction of attention weights that is set to 0; the others grow to keep the expectation.
       dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
       implementation: that of `jax.nn.dot_product_attention`: "xla", "cudnn" or None for its default. Attention
-        with dropout, and in float64, does not use it.
+        with dropout, and in float64, does not use it. With None, windows of few features do not use it on a CPU; they
+        support reverse mode only, on every platform, and forward mode needs "xla".
 
     Returns:
       `[batch, *spatial, group, heads, features]`.
@@ -159,7 +160,9 @@ def _attend_in_windows(
     scale = merged[0].shape[-1] ** -0.5 if scale is None else scale
 
     def attend(by_shifts: bool, *operands: Array) -> Array:
-        function = _attend_by_shifts if by_shifts else functools.partial(_attend_in_tiles, **options)
+        function: Callable[..., Array] = (
+            _attend_by_shifts if by_shifts else functools.partial(_attend_in_tiles, **options)
+        )
         return function(*operands, window, scale=scale)
 
     shifts = attends_by_shifts(window, merged[0].shape[-1])

@@ -8,7 +8,7 @@ whatever reads it. The backward pass recomputes the weights from the logarithm o
 import functools
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -92,54 +92,63 @@ def _attend(
     return jnp.stack(_kept(out)), largest + jnp.log(total)
 
 
-def _differentiate(
-    rows: ShiftedRows,
-    masks: Sequence[Array],
-    bias: Array | None,
-    query: Array,
-    key: Array,
-    value: Array,
-    out_gradient: Array,
-    log_total: Array,
-    mean: Array,
-) -> tuple[Array, ...]:
+class _Block(NamedTuple):
+    """The arrays of a block in the backward pass; the last two have one row."""
+
+    query: Array
+    key: Array
+    value: Array
+    out_gradient: Array
+    log_total: Array
+    mean: Array  # of the gradient of the weights, under the weights
+
+
+def _differentiate(rows: ShiftedRows, masks: Sequence[Array], bias: Array | None, *arrays: Array) -> tuple[Array, ...]:
     """The gradients of the query, the key and the value of a block in one array, and that of the bias."""
-    margin, length = rows.margin, rows.length
-    query, out_gradient, log_total, mean = (with_margins(x, margin) for x in (query, out_gradient, log_total, mean))
-    key, value = (with_margins(x, 2 * margin) for x in (key, value))
-    # Scores also of the queries in margins, whose gradients are 0: the keys of a block sum over shifted rows of them.
-    to_key = [functools.partial(_slice, start=margin + shift, length=length + 2 * margin) for shift in rows.shifts]
-    fixed = _fixed_scores(rows, masks, bias, query.dtype, margin)
-    weights = _kept(
-        [
-            jnp.exp(_sum((row - log_total, *_products(query, shifted(key)))))
-            for row, shifted in zip(fixed, to_key, strict=True)
-        ]
-    )
-    scores = _kept(
-        [
-            weight * _sum((-mean, *_products(out_gradient, shifted(value))))
-            for weight, shifted in zip(weights, to_key, strict=True)
-        ]
-    )
-    inside = functools.partial(_slice, start=margin, length=length)
-    at_key = [functools.partial(_slice, start=2 * margin + shift, length=length) for shift in rows.shifts]
-    to_query = [functools.partial(_slice, start=margin - shift, length=length) for shift in rows.shifts]
+    block, margin = _Block(*arrays), rows.margin
+    at_queries = (with_margins(x, margin) for x in (block.query, *block[3:]))
+    at_keys = (with_margins(x, 2 * margin) for x in (block.key, block.value))
+    query, *others = at_queries
+    block = _Block(query, *at_keys, *others)
+    weights, scores = _weights_and_score_gradients(rows, masks, bias, block)
+    inside = functools.partial(_slice, start=margin, length=rows.length)
+
+    def sum_at_queries(factors: Sequence[Array], row: Array) -> Array:
+        shifted = (_slice(row, 2 * margin + shift, rows.length) for shift in rows.shifts)
+        return _sum(inside(factor) * x for factor, x in zip(factors, shifted, strict=True))
 
     def sum_at_keys(factors: Sequence[Array], row: Array) -> Array:
-        return _sum(shifted(factor) * shifted(row) for factor, shifted in zip(factors, to_query, strict=True))
+        starts = (margin - shift for shift in rows.shifts)
+        pairs = zip(factors, starts, strict=True)
+        return _sum(_slice(factor, start, rows.length) * _slice(row, start, rows.length) for factor, start in pairs)
 
-    to_query_rows = [
-        _sum(inside(x) * shifted(row) for x, shifted in zip(scores, at_key, strict=True)) for row in _rows(key)
-    ]
-    to_key_rows = [sum_at_keys(scores, row) for row in _rows(query)]
-    to_value_rows = [sum_at_keys(weights, row) for row in _rows(out_gradient)]
-    gradients = jnp.stack(_kept([*to_query_rows, *to_key_rows, *to_value_rows]))
-    gradients = gradients.reshape(3, -1, length)
+    to_query = [sum_at_queries(scores, row) for row in _rows(block.key)]
+    to_key = [sum_at_keys(scores, row) for row in _rows(block.query)]
+    to_value = [sum_at_keys(weights, row) for row in _rows(block.out_gradient)]
+    gradients = jnp.stack(_kept([*to_query, *to_key, *to_value])).reshape(3, -1, rows.length)
     if bias is None:
         return (gradients,)
     by_head = jnp.stack([inside(row) for row in scores]).reshape(*bias.shape, -1)
     return gradients, by_head.sum(axis=-1)
+
+
+def _weights_and_score_gradients(
+    rows: ShiftedRows, masks: Sequence[Array], bias: Array | None, block: _Block
+) -> tuple[list[Array], list[Array]]:
+    """The weights of each offset and the gradients of its scores, also of the queries in margins, where these are 0."""
+    length = rows.length + 2 * rows.margin
+    to_key = [functools.partial(_slice, start=rows.margin + shift, length=length) for shift in rows.shifts]
+    fixed = _fixed_scores(rows, masks, bias, block.query.dtype, rows.margin)
+    weights = [
+        jnp.exp(_sum((row - block.log_total, *_products(block.query, shifted(block.key)))))
+        for row, shifted in zip(fixed, to_key, strict=True)
+    ]
+    weights = _kept(weights)
+    scores = [
+        weight * _sum((-block.mean, *_products(block.out_gradient, shifted(block.value))))
+        for weight, shifted in zip(weights, to_key, strict=True)
+    ]
+    return weights, _kept(scores)
 
 
 def _fixed_scores(

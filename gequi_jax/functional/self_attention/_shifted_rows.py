@@ -1,7 +1,9 @@
 """Blocks of heads with flattened positions, in which the keys at an offset of the window are all keys, shifted."""
 
 import dataclasses
+import functools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +80,8 @@ class ShiftedRows:
                 inside = (position + step >= 0) & (position + step < length)
                 row = np.pad(np.where(inside, 0.0, _EXCLUDED), margin)
                 rows[axis, step] = jnp.asarray(row, jnp.float32)
-        return [sum(rows[axis, step] for axis, step in enumerate(steps)) for steps in self.steps.tolist()]
+        terms = ([rows[axis, step] for axis, step in enumerate(steps)] for steps in self.steps.tolist())
+        return [functools.reduce(operator.add, rows_of_axes) for rows_of_axes in terms]
 
     def _strides(self) -> list[int]:
         return [math.prod(self.spatial_shape[axis + 1 :]) for axis in range(len(self.spatial_shape))]

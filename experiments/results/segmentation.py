@@ -116,7 +116,7 @@ def segmentation_metrics(scores: ImageScores, names: Sequence[str], *, seed: int
 
 def metric(name: str, scores: ImageScores) -> np.ndarray:
     """One metric of `METRICS`, or the negative loss, of every seed; larger is better."""
-    return -pixel_mean(scores, scores.loss) if name == "loss" else _known_mean(METRICS[name](scores))
+    return -pixel_mean(scores, scores.loss) if name == "loss" else _known_mean(METRICS[name](scores), axis=1)
 
 
 def accuracy(scores: ImageScores) -> np.ndarray:
@@ -142,24 +142,25 @@ def pixel_mean(scores: ImageScores, values: np.ndarray) -> np.ndarray:
     return np.average(values, axis=1, weights=scores.confusion[0].sum(axis=(-2, -1)))
 
 
+# Each is the mean over the parts of `[seeds, parts]` that have a meaning.
 METRICS: Mapping[str, Callable[[ImageScores], np.ndarray]] = {
     "dice": dice,
     "iou": iou,
-    "accuracy": accuracy,
-    "auc": lambda scores: _known_mean(scores.auc),
+    "accuracy": lambda scores: accuracy(scores)[:, None],
+    "auc": lambda scores: scores.auc,
+    "hausdorff": lambda scores: _known_mean(scores.hausdorff, axis=1),
 }
-_BY_CLASS = ("dice", "iou")
+_BY_CLASS = ("dice", "iou", "hausdorff")
 
 
 def _measured(scores: ImageScores, names: Sequence[str]) -> dict[str, float]:
     result = {}
     for name, function in METRICS.items():
         values = function(scores)
-        result[name] = float(_known_mean(_known_mean(values), axis=0))
+        result[name] = float(_known_mean(_known_mean(values, axis=1), axis=0))
         if name in _BY_CLASS:
             result |= _of_classes(name, values, names)
-    distances = _known_mean(scores.hausdorff, axis=1)
-    return result | {"hausdorff": float(_known_mean(distances, axis=None))} | _of_classes("hausdorff", distances, names)
+    return result
 
 
 def _of_classes(metric: str, values: np.ndarray, names: Sequence[str]) -> dict[str, float]:
@@ -185,10 +186,8 @@ def _auc(logits: np.ndarray, mask: np.ndarray) -> float:
     return float(roc_auc_score(mask, logits[:, 1] - logits[:, 0]))
 
 
-def _known_mean(values: np.ndarray, axis: int | None = -1) -> np.ndarray:
-    """The mean of what has a meaning; numbers of each seed as they are."""
-    if np.ndim(values) < 2 and axis == -1:
-        return values
+def _known_mean(values: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean of what is not NaN."""
     with warnings.catch_warnings():
         # Where nothing has one, the mean has none.
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -71,7 +71,7 @@ def encode_mask(mask: np.ndarray, names: Sequence[str], *, name: str) -> np.ndar
     return indices.astype(np.uint8)
 
 
-def encode_masks(masks: Sequence[np.ndarray], names: Sequence[str], places: Sequence[str]) -> np.ndarray:
+def encode_masks(masks: Sequence[np.ndarray] | np.ndarray, names: Sequence[str], places: Sequence[str]) -> np.ndarray:
     """The classes of several masks, which may differ in size: an array of objects `[n]`; messages name their places."""
     result = np.empty(len(masks), object)
     for index, (mask, place) in enumerate(zip(masks, places, strict=True)):

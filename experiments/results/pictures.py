@@ -39,8 +39,8 @@ def draw_segmentations(workdir: pathlib.Path, examples: Sequence[tuple[np.ndarra
     """
     plots.learning_curve(logs.read_metrics(workdir), workdir / "learning_curve.png")
     views = [
-        (mosaic(image[None])[0], *(mosaic(mask[None, ..., None])[0, ..., 0] for mask in masks))
-        for image, *masks in examples
+        (mosaic(image[None])[0], mosaic(mask[None, ..., None])[0, ..., 0], mosaic(found[None, ..., None])[0, ..., 0])
+        for image, mask, found in examples
     ]
     plots.segmentations(views, workdir / "segmentations.png")
 

@@ -36,8 +36,8 @@ def segmentation_function(
       over_group: average over the images moved by all elements of the group that map the grid to itself.
       tile_size: side of the tiles in which larger images are read (0: whole images); by default as in the run.
     """
-    tile_size = runs[0].config.eval_tile_size if tile_size is None else tile_size
-    return whole_or_tiled(runs[0].model, probability_function(runs, over_group=over_group), tile_size)
+    side: int = runs[0].config.eval_tile_size if tile_size is None else tile_size
+    return whole_or_tiled(runs[0].model, probability_function(runs, over_group=over_group), side)
 
 
 def _of_one(run: Run, *, over_group: bool) -> Callable[[np.ndarray], jax.Array]:

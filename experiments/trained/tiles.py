@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from experiments import data
 from experiments.errors import UserError
 from gequi_jax import models
 
@@ -32,6 +34,7 @@ def whole_or_tiled(
         images = image[None]
         if tile_size and max(image.shape[:-1]) > tile_size:
             try:
+                images = np.asarray(data.as_unit_range(jnp.asarray(images)))
                 values = models.predict_in_tiles(network, images, tile_size=tile_size, apply=seeds_last)[0]
             except ValueError as error:
                 raise UserError(f"tiles: {error}") from error

@@ -41,7 +41,7 @@ def evaluate_run(
     """
     config, dataset = task.config, task.dataset
     reads = inputs.count_test_read(workdir, "training") if jax.process_index() == 0 else None
-    test = dataset.test()
+    test: Any = dataset.test()
     result = {
         "model": config.model,
         "dataset": dataset.name,

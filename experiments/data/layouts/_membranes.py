@@ -35,7 +35,7 @@ def list_membranes(path: str) -> Listing:
     if images.shape[:-1] != _SHAPE:
         raise UserError(f"{file}: expected images {list(_SHAPE)}; got {list(images.shape[:-1])}")
     names = LabelNames(("membrane", "cell"), SEGMENTATION)
-    encoded = encode_masks(list(masks), names.names, [f"{file}, mask {index}" for index in range(len(masks))])
+    encoded = encode_masks(masks, names.names, [f"{file}, mask {index}" for index in range(len(masks))])
 
     def split(name: str) -> Split:
         return Split(images, encoded).select(np.arange(len(images))[BLOCKS[name]])

@@ -53,9 +53,8 @@ def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
       UserError: a configuration, data or a work directory that cannot be used, or a run that has diverged.
     """
     validate(config)
-    config = task.for_data(config, masks=has_masks(config))
     try:
-        return _run(config, workdir)
+        return _run(task.for_data(config, masks=has_masks(config)), workdir)
     except OSError as error:
         # A full disk, or a directory that was removed. Files are written under another name until they are complete.
         raise UserError(

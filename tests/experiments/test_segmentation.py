@@ -124,7 +124,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(finished, tmp_path):
     whole = train(configuration(folder, **fields), tmp_path / "whole")
     train(configuration(folder, **fields, num_epochs=1), tmp_path / "parts")
     parts = train(configuration(folder, **fields), tmp_path / "parts")
-    assert parts is not None and whole is not None
+    assert parts is not None
+    assert whole is not None
     assert parts["test_metrics"] == whole["test_metrics"]
 
 

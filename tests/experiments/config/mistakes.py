@@ -259,7 +259,7 @@ def wrong_data(rng, folder):
         f"medmnist:{rng.choice(list(MEDMNIST))}",
         f"tfds:{rng.choice(['mnist', 'train', 'imagenet_resized/8x8'])}",
     ]
-    dataset = rng.choice(["rotmnist", "cifar10", "pcam", "npz", "folder", "table", *published])
+    dataset = rng.choice(["rotmnist", "cifar10", "pcam", "membranes", "npz", "folder", "table", *published])
     where = folder / f"{rng.randrange(10**9)}"
     kind = rng.randrange(4)
     if kind == 0:

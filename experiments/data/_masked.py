@@ -17,7 +17,7 @@ class ImageFiles:
     Args:
       paths: of the files.
       preprocessing: channels and type.
-      keep: whether each image stays in memory once it is decoded.
+      keep: whether decoded images stay in memory.
     """
 
     def __init__(self, paths: Sequence[pathlib.Path], preprocessing: Preprocessing, *, keep: bool):

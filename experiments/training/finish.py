@@ -54,7 +54,7 @@ def evaluate_run(
         **statistics,
     }
     if jax.process_index() == 0:
-        image = np.asarray(data.as_unit_range(jnp.asarray(task.sample(test, 1))))[0]
+        image = np.asarray(data.as_unit_range(jnp.asarray(task.picture(test))))
         _draw_feature_maps(config, dataset, image, workdir, build_trained)
     return result | {"environment": environment(), "config": saved.as_plain(config)}
 

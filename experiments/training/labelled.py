@@ -37,9 +37,9 @@ class LabelledImages:
         measured = metrics.summarize(logits, labels, task)
         return Validation(measured["loss"], measured["accuracy"], classification.metric(name, logits, labels, task))
 
-    def sample(self, source: data.Source, number: int) -> np.ndarray:
-        """The first images of a split."""
-        return source.fetch(np.arange(min(number, len(source))))["image"]
+    def picture(self, source: data.Source) -> np.ndarray:
+        """The first image of a split."""
+        return _first(source, 1)[0]
 
     def evaluate(self, predictor: Predictor, test: data.Source, workdir: pathlib.Path) -> dict[str, Any]:
         """Evaluates the test split and draws the pictures.
@@ -58,14 +58,18 @@ class LabelledImages:
         if sizes[-2] == sizes[-1]:
             accuracy = _quarter_turn_accuracy(predictor, test, logits, labels, names.task, len(sizes))
             group = model_group(self.config)
-            images = self.sample(test, self.config.equivariance_images)
+            images = _first(test, self.config.equivariance_images)
             changes = equivariance.logit_changes(predictor.logits, images, group=group)
             result["quarter_turn_accuracy"] = accuracy
             result["equivariance"] = {"group": group.name, "dim": group.dim, **changes}
         if jax.process_index() == 0:
-            images = np.asarray(data.as_unit_range(jnp.asarray(self.sample(test, _NUM_PICTURED))))
+            images = np.asarray(data.as_unit_range(jnp.asarray(_first(test, _NUM_PICTURED))))
             pictures.draw_results(workdir, images, logits, labels)
         return result
+
+
+def _first(source: data.Source, number: int) -> np.ndarray:
+    return source.fetch(np.arange(min(number, len(source))))["image"]
 
 
 def test_metrics(logits: np.ndarray, labels: np.ndarray, names: data.LabelNames) -> dict[str, Any]:

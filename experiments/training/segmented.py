@@ -56,22 +56,12 @@ class MaskedImages:
         )
         return Validation(*(value if self.config.num_seeds > 1 else value[0] for value in values))
 
-    def sample(self, source: data.MaskedSource, number: int) -> np.ndarray:
-        """The middle of the first images of a split, as large as a tile of the training; those that have this size."""
-        tiles = [tile for tile, _ in self._tiles(source, number)]
-        return np.stack([tile for tile in tiles if tile.shape == tiles[0].shape])
+    def picture(self, source: data.MaskedSource) -> np.ndarray:
+        """The middle of the first image of a split, as large as a tile of the training."""
+        return next(self._tiles(source, 1))[0]
 
     def evaluate(self, predictor: Predictor, test: data.MaskedSource, workdir: pathlib.Path) -> dict[str, Any]:
-        """Evaluates the test split and draws the pictures.
-
-        Args:
-          predictor: the network with the selected weights.
-          test: the test split.
-          workdir: the directory of the pictures.
-
-        Returns:
-          The part of the summary, plain data.
-        """
+        """Evaluates the test split and draws the pictures, as `LabelledImages.evaluate` does."""
         scores, shown = [], []
         for image, logits, mask in self._segmented(predictor, test):
             scores.append(segmentation.score_image(logits, mask, detailed=True))

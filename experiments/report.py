@@ -9,11 +9,12 @@ import json
 import pathlib
 import shlex
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.config import Config, rows, saved
 from experiments.errors import Parser, UserError, exit_on_user_error
-from experiments.results import summary
+from experiments.results import comparison, summary
 from gequi_jax import models
 
 OUTPUT = pathlib.Path(__file__).parent / "RESULTS.md"
@@ -24,8 +25,16 @@ Written by `python -m experiments.report` from the summaries of finished runs. A
 selected on the validation split, and the test split is read once. The published numbers on rotated MNIST and CIFAR-10 are
 from code that selects the epoch on the test set. "Largest change" is the largest relative change of the logits of test images
 under the elements of the group that preserve the grid, after training. A run marked "short" had fewer epochs or training
-images than its row of the table, and is not comparable with published numbers.
+images than its row of the table, and is not comparable with published numbers. "Score" is the mean of the metric that selects
+the epoch, where that is not the accuracy, and its standard deviation over seeds.
 """
+DIFFERENCES = """\
+## Differences
+
+Welch's t-test over seeds: the second run minus the first, its 95 % interval, and the two-sided p-value, which is not corrected
+for the number of comparisons.
+"""
+DIFFERENCE_COLUMNS = ("first run", "second run", "metric", "seeds", "difference", "interval", "p")
 SHORT = " (short)"
 REMARKS = "<!-- remarks, kept by the program -->"
 COLUMNS = (
@@ -34,6 +43,7 @@ COLUMNS = (
     "published accuracy",
     "test accuracy",
     "test error",
+    "score",
     "seeds",
     "parameters",
     "published",
@@ -120,6 +130,7 @@ def _merged(results: list[dict[str, Any]]) -> dict[str, Any]:
         "test_accuracy": statistics.mean(accuracies),
         "test_accuracy_by_seed": accuracies,
         "test_accuracy_std": statistics.stdev(accuracies),
+        "test_metrics_by_seed": [result["test_metrics"] for result in results if result.get("test_metrics")],
         "equivariance": max(changes, key=lambda change: max(change["relative"]), default=None),
         "seconds": sum(result["seconds"] for result in results),
         "environment": {**results[0]["environment"], "commit": ", ".join(filter(None, commits))},
@@ -178,24 +189,42 @@ def render(runs: dict[str, dict[str, Any]], page: str = "") -> str:
       runs: summaries by name.
       page: the present page, whose other rows are kept.
     """
-    lines, commands = _entries(page)
+    lines, commands, compared = _entries(page)
     # The rows of single seeds that are merged now are dropped.
     lines = {name: line for name, line in lines.items() if str(pathlib.PurePath(name).parent) not in runs}
-    commands = {name: line for name, line in commands.items() if name in lines}
     lines |= {name: _line(name, result) for name, result in runs.items()}
+    commands = {name: line for name, line in commands.items() if name in lines}
     commands |= {name: f"- {name}: `{command(result)}`" for name, result in runs.items()}
-    table = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    table += ["| " + " | ".join(lines[name]) + " |" for name in sorted(lines, key=lambda name: (lines[name][1], name))]
+    # Of two runs that are here, the differences are new.
+    compared = {pair: row for pair, row in compared.items() if {*pair} <= {*lines} and not {*pair} <= {*runs}}
+    compared |= {pair: _difference_cells(pair, found) for pair, found in comparison.differences(runs).items()}
+    table = _table(COLUMNS, [lines[name] for name in sorted(lines, key=lambda name: (lines[name][1], name))])
     order = [commands[name] for name in sorted(commands)]
-    return "\n".join([HEADER, *table, "", "Commands that repeat them:", "", *order, ""])
+    sections = [HEADER, *table, ""]
+    if compared:
+        sections += [DIFFERENCES, *_table(DIFFERENCE_COLUMNS, [compared[pair] for pair in sorted(compared)]), ""]
+    return "\n".join([*sections, "Commands that repeat them:", "", *order, ""])
 
 
-def _entries(page: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """The rows of the table of a page, and its commands, by the name of the run."""
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def _entries(page: str) -> tuple[dict[str, list[str]], dict[str, str], dict[tuple[str, str], list[str]]]:
+    """The rows of the table of a page and its commands by the name of the run, and its differences by two names."""
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
-    lines = {row[0].removesuffix(SHORT): row for row in cells[1:] if len(row) == len(COLUMNS)}
+    lines = {row[0].removesuffix(SHORT): row for row in cells if len(row) == len(COLUMNS) and row[0] != COLUMNS[0]}
     commands = {line[2:].split(": ")[0]: line for line in page.splitlines() if line.startswith("- ")}
-    return lines, commands
+    compared = {
+        (row[0], row[1]): row
+        for row in cells
+        if len(row) == len(DIFFERENCE_COLUMNS) and row[0] != DIFFERENCE_COLUMNS[0]
+    }
+    return lines, commands, compared
 
 
 def is_short(result: dict[str, Any]) -> bool:
@@ -220,6 +249,7 @@ def _line(name: str, result: dict[str, Any]) -> list[str]:
         "" if info.reported_metric is None else f"{info.reported_metric:g}",
         f"{accuracy:.2f}{spread}",
         f"{100 - accuracy:.2f}{spread}",
+        _score(result),
         str(len(result["seeds"])),
         f"{result['parameters']:,}",
         "" if info.reported_params is None else f"{info.reported_params:,}",
@@ -230,6 +260,21 @@ def _line(name: str, result: dict[str, Any]) -> list[str]:
         f"{result['seconds'] / 3600:.2f}",
         environment["commit"] or "",
     ]
+
+
+def _score(result: dict[str, Any]) -> str:
+    metric = comparison.metric_of(result)
+    if metric == "accuracy":
+        return ""
+    values = comparison.scores(result, metric)
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{metric} {statistics.fmean(values):.4f}{spread}"
+
+
+def _difference_cells(pair: tuple[str, str], found: comparison.Difference) -> list[str]:
+    low, high = f"{found.low:+.4f}", f"{found.high:+.4f}"
+    seeds = "{} and {}".format(*found.seeds)
+    return [*pair, found.metric, seeds, f"{found.mean:+.4f}", f"{low} to {high}", f"{found.p:.2g}"]
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def _examples(name: str) -> list[doctest.DocTest]:
     return [test for test in doctest.DocTestFinder().find(module, name) if test.examples]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODULES if _examples(name)])
 def test_examples_in_docstrings(name):
     failures = []

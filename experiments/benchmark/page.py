@@ -24,18 +24,31 @@ def write_page(record: Record, path: pathlib.Path, not_measured: Sequence[str]) 
     Raises:
       UserError: a page without the markers.
     """
-    text = path.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{path}: expected the lines {BEGIN} and {END}; add them where the tables belong")
-    lines = ["", _provenance(record), ""]
+    lines = [_provenance(record), ""]
     if not_measured:
         lines += [f"Not measured yet: {', '.join(not_measured)}.", ""]
     for section, measurements in by_section(record.measurements).items():
         lines += tables.markdown_section(section, measurements)
     lines += tables.markdown_growth(growth(record.measurements))
-    path.write_text(before + BEGIN + "\n".join(lines) + END + after)
+    replace_between(path, BEGIN, END, lines)
+
+
+def replace_between(path: pathlib.Path, begin: str, end: str, lines: Sequence[str]) -> None:
+    """Replaces the text between two markers of a page.
+
+    Args:
+      path: the page.
+      begin, end: the markers, which stay.
+      lines: the new text.
+
+    Raises:
+      UserError: a page without the markers.
+    """
+    before, first, rest = path.read_text().partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise UserError(f"{path}: expected the lines {begin} and {end}; add them where the tables belong")
+    path.write_text("\n".join([before + begin, *lines, end + after]))
 
 
 def _provenance(record: Record) -> str:

@@ -114,6 +114,8 @@ def _filter_gradient(
 
     def gradient(in_blocks: bool, x: Array, out_gradient: Array) -> Array:
         if in_blocks:
+            # Others read them in another shape; without the barrier, XLA computes them once for each shape.
+            x, out_gradient = jax.lax.optimization_barrier((x, out_gradient))
             return blocked_filter_gradient(x, out_gradient, window_shape, sampling, precision)
         convolve_x = functools.partial(_convolve_by_xla, x, sampling=sampling, precision=precision)
         return jax.linear_transpose(convolve_x, like)(out_gradient)[0]

@@ -140,3 +140,16 @@ def test_a_recorded_run_is_quoted_with_its_command(tiny_config, tmp_path, monkey
     again = flags.parse(command[3:]).config
     assert saved.as_plain(again) == result["config"]
     assert summary.recorded("tiny_z2", "rotmnist") is None
+
+
+def test_differences_are_on_the_page_and_stay_with_their_runs(tmp_path):
+    z2 = {"model": "rotmnist_z2_cnn", "config": {"num_train": 0, "z2_model": "rotmnist_z2_cnn"}}
+    write(tmp_path / "runs" / "p4", config=z2["config"])
+    write(tmp_path / "runs" / "z2", **z2, test_accuracy_by_seed=[0.92, 0.93])
+    output = tmp_path / "RESULTS.md"
+    report.main([f"--runs={tmp_path / 'runs'}", f"--output={output}"])
+    row = next(line for line in output.read_text().splitlines() if line.startswith("| z2 | p4 |"))
+    assert "| accuracy | 2 and 2 | +0.0500 |" in row
+    write(tmp_path / "others" / "deep", epochs=5)
+    report.main([f"--runs={tmp_path / 'others'}", f"--output={output}"])
+    assert row in output.read_text()

@@ -14,7 +14,7 @@ from tests.models.test_restrict import logits, perturbed, relative_error, traine
 from tests.networks import random_weights
 
 NETWORKS = (*shrunk.REPRESENTATIVES, "rotmnist_p4_cnn")
-QUICK = ("cifar10_p4m_resnet44", "pcam_p4_densenet", "rotmnist_p4_cnn", "digits_alpha_f_p4_cnn")
+QUICK = ("rotmnist_p4_cnn", "digits_alpha_f_p4_cnn")
 
 
 @pytest.mark.parametrize("name", shrunk.slow_unless(QUICK, NETWORKS))

@@ -13,7 +13,7 @@ from gequi_jax.actions import act_on_feature_map
 from gequi_jax.groups import cyclic_group, dihedral_group, group_by_name
 from gequi_jax.interop._att_gconvs import published_roll
 from gequi_jax.nn import AttentiveGroupConv, AttentiveLiftingConv, GroupConv, LiftingConv
-from tests import families
+from tests import families, shrunk
 from tests.networks import random_network
 from tests.reference.attentive_conv import Published
 
@@ -84,6 +84,7 @@ def test_shared_layers(path):
             np.testing.assert_allclose(ours, np.transpose(theirs, (0, 5, 6, 2, 4, 3, 1)), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not GOLDENS, reason="the shared arrays of the published code are not here")
 @pytest.mark.parametrize("stem", list(CHECKPOINTS))
 def test_shared_checkpoints_give_their_logits(stem):
@@ -127,7 +128,11 @@ def test_shared_checkpoints_classify_mnist(stem, published):
     assert upright < 60
 
 
-@pytest.mark.parametrize("group", [cyclic_group(4), dihedral_group(4), families.SHUFFLED_SQUARE], ids=families.name)
+@pytest.mark.parametrize(
+    "group",
+    shrunk.slow_unless([families.SHUFFLED_SQUARE], [cyclic_group(4), dihedral_group(4), families.SHUFFLED_SQUARE]),
+    ids=families.name,
+)
 @pytest.mark.parametrize("kind", ["conv", "full", "input", "rh"])
 @pytest.mark.parametrize("lifting", [True, False], ids=["lifting", "group"])
 def test_the_published_formulas(kind, lifting, group):
@@ -203,6 +208,7 @@ def test_the_published_roll_is_the_action_for_rotations_alone():
     assert not (published_roll(dihedral_group(4)) == functional.regular_action(dihedral_group(4))).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [

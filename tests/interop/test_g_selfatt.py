@@ -111,6 +111,7 @@ def test_network(encoding):
     assert turned < 1e-5 if encoding == "zero" else turned > 1e-3
 
 
+@pytest.mark.slow
 @needs_goldens
 def test_activations_inside_the_network():
     arrays, state = golden("gsa_net_rotmnist_se2_4")
@@ -180,6 +181,7 @@ def random_state(module_name, **overrides):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "head"),
     [

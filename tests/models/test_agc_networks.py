@@ -117,6 +117,7 @@ def set_mode(model, mode):
             module.deterministic = True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "group"),
     [pytest.param("rotmnist_alpha_p4_cnn", group, marks=pytest.mark.slow) for group in GROUPS]
@@ -182,6 +183,7 @@ def test_strided_originals_are_not_invariant(name, overrides):
         assert exact or errors.max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_finer_group_is_exact_for_the_quarter_turns_it_holds():
     model = random_network("rotmnist_alpha_f_r8_cnn", gain=1.5, features=3)
     model.eval()

@@ -15,6 +15,7 @@ from gequi_jax.groups import cyclic_group, dihedral_group
 from gequi_jax.models._gsa_net import READOUTS
 from gequi_jax.nn import FourierEncoding
 from gequi_jax.testing import equivariance_errors
+from tests import shrunk
 from tests.networks import outline
 
 PUBLISHED_COUNTS = {
@@ -124,7 +125,7 @@ def test_architectures():
         assert all(layer.window_size == 5 and layer.dropout.rate == 0.1 for layer in layers)
 
 
-@pytest.mark.parametrize("window_size", [3, 5, 7, 9, 11, 15, 19, 23, None])
+@pytest.mark.parametrize("window_size", shrunk.slow_unless([3, 19, None], [3, 5, 7, 9, 11, 15, 19, 23, None]))
 def test_every_window_of_table_1(window_size):
     model = changed_outline("rotmnist_r4_sa", window_size=window_size)
     assert parameters(model) == PUBLISHED_COUNTS["rotmnist_r4_sa"]
@@ -140,6 +141,7 @@ def _evaluated(model):
     return model
 
 
+@pytest.mark.slow
 def test_any_group_in_the_place_of_the_name_or_from_the_caller():
     assert outline("rotmnist_r8m_sa").group == dihedral_group(8)
     assert changed_outline("rotmnist_r4_sa", group=cyclic_group(6)).group.order == 6
@@ -206,8 +208,8 @@ def logits_error(model, x):
     "options",
     [
         {},
-        {"readout": "sum_then_max"},
-        {"readout": "mean_then_max"},
+        pytest.param({"readout": "sum_then_max"}, marks=pytest.mark.slow),
+        pytest.param({"readout": "mean_then_max"}, marks=pytest.mark.slow),
         {"normalize_between": True, "block_features": (8, 10), "pool_lifting": True, "pool_after": (), "crops": (0, 1)},
         {"window_size": None, "position_encoding": FourierEncoding},
         {"window_mask": round_window, "pose_index": functional.query_and_key_pose},
@@ -219,6 +221,7 @@ def test_small_networks_are_exact_with_weights_scaled_three_times(options):
     assert logits_error(scaled(small_net(**options)), x) < 1e-5
 
 
+@pytest.mark.slow
 def test_small_networks_are_exact_in_64_bits(x64):
     model = scaled(small_net(param_dtype=jnp.float64))
     x = jax.random.normal(jax.random.key(1), (2, 8, 8, 2), jnp.float64)

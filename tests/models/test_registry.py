@@ -8,15 +8,26 @@ from flax import nnx
 
 from gequi_jax import models
 from gequi_jax.groups import group_by_name
-from tests import families
+from tests import families, shrunk
 from tests.networks import outline, random_network
+
+# One network of each architecture, and what is quick to trace.
+SMALL = [name for name in models.list_models() if name.startswith(("digits", "rotmnist_p4", "rotmnist_vit_p4"))] + [
+    "cifar10_p4_all_cnn",
+    "cifar10_p4m_resnet44",
+    "pcam_p4_densenet",
+    "unet_p4",
+    "vit_tiny_p4",
+    "volume_octahedral_cnn",
+    "volume_octahedral_sa",
+]
 
 
 def parameter_count(model):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
 
 
-@pytest.mark.parametrize("name", models.list_models())
+@pytest.mark.parametrize("name", shrunk.slow_unless(SMALL, models.list_models()))
 def test_every_name_builds_the_shape_and_the_parameters_it_promises(name):
     info = models.model_info(name)
     assert info.name == name

@@ -55,6 +55,7 @@ def test_large_odd_sides():
     assert_segments(model, noise(1, 511, 477, 1))
 
 
+@pytest.mark.slow
 def test_segmentation_of_volumes_turns_under_every_rotation_of_the_cube():
     group = octahedral_group()
     model = network(group, depth=1, features=1)

@@ -45,6 +45,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", shrunk.slow_unless(("registers", "overlapping_bispectrum"), VARIANTS))
 def test_every_variant_passes_the_audit_and_has_a_plain_form(variant):
     model = build(**VARIANTS[variant])
@@ -63,6 +64,7 @@ def test_it_is_invariant_to_1e_12_in_float64():
     assert_invariant(functools.partial(logits, model), x, group=model.group, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_volumes():
     model = build(octahedral_group(), features=2)
     assert_invariant(functools.partial(logits, model), images(model, 1), group=model.group)
@@ -89,6 +91,7 @@ def test_registers_that_depend_on_the_frame_break_the_symmetry():
         assert_invariant(pooled(tokens), x, group=group, input="feature_map")
 
 
+@pytest.mark.slow
 def test_the_restricted_network_computes_the_same():
     model = build(**VARIANTS["stages"])
     x = images(model)

@@ -36,6 +36,7 @@ def test_round_trip_bit_for_bit(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, arrays(loaded), arrays(model))
 
 
+@pytest.mark.slow
 def test_a_loaded_network_computes_and_trains(tmp_path):
     name = "rotmnist_p4_cnn"
     model, loaded = shrunk.network(name), models.load_model(saved(tmp_path, name), rngs=nnx.Rngs(1))

@@ -35,7 +35,11 @@ def images(lifting, group, side=5):
     return jax.random.normal(jax.random.key(1), (2, *(side,) * group.dim, *poses, 3))
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=families.name)
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(group, marks=() if group is families.SHUFFLED_SQUARE else pytest.mark.slow) for group in GROUPS],
+    ids=families.name,
+)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("lifting", [True, False], ids=["lifting", "group"])
 def test_layers_and_their_maps_are_equivariant(lifting, attention, group):

@@ -24,21 +24,21 @@ CONTROLS = [
     for row in LAYERS
     for group in ((families.PLANAR[3], families.PLANAR[6]) if row.groups is None else row.groups[:1])
 ]
-# One group in bfloat16 by default; it mirrors and rotates, and its elements are in no particular order.
-NARROW_CASES = [
-    pytest.param(
-        row, group, id=case.id, marks=() if group is families.SHUFFLED_SQUARE or row.groups else pytest.mark.slow
-    )
-    for case in CASES
-    for row, group in [case.values]
-]
 # Every rotation, and every rotation and reflection, of the cube.
-CASES += [
+CUBE = [
     pytest.param(row, group, id=f"{row.name}-{families.name(group)}", marks=pytest.mark.full_size)
     for row in LAYERS
     for group in families.CUBE
     if "even" not in row.name and "pallas" not in row.name
 ]
+
+
+def slow_unless(names, cases):
+    """The cases of these groups, and of rows with groups of their own, by default; the others in continuous integration."""
+    quick = {case.id for case in cases if families.name(case.values[1]) in names or case.values[0].groups}
+    return [
+        pytest.param(*case.values, id=case.id, marks=() if case.id in quick else pytest.mark.slow) for case in cases
+    ]
 
 
 def build(row: Row, group, dtype):
@@ -59,7 +59,7 @@ def inputs(row: Row, group, size, dtype):
     return jnp.asarray(np.random.default_rng(1).normal(size=(2, *shape)), dtype)
 
 
-@pytest.mark.parametrize(("row", "group"), CASES)
+@pytest.mark.parametrize(("row", "group"), slow_unless(("p4m",), CASES) + CUBE)
 def test_layers_are_equivariant_in_float32(row, group):
     layer = build(row, group, "float32")
     # Each size is a program to compile: here both for p4 and p4m, elsewhere one, and the other in float64.
@@ -68,7 +68,7 @@ def test_layers_are_equivariant_in_float32(row, group):
         assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("row", "group"), CASES)
+@pytest.mark.parametrize(("row", "group"), CASES + CUBE)
 @pytest.mark.usefixtures("x64")
 def test_layers_are_equivariant_in_float64(row, group):
     layer = build(row, group, "float64")
@@ -76,7 +76,7 @@ def test_layers_are_equivariant_in_float64(row, group):
     assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("row", "group"), NARROW_CASES)
+@pytest.mark.parametrize(("row", "group"), slow_unless((), CASES))
 def test_layers_are_equivariant_in_bfloat16(row, group):
     """A layer by itself: the bound of `gequi_jax.testing.tolerance` for one layer."""
     layer = build(row, group, "bfloat16")

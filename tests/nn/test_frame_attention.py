@@ -22,6 +22,7 @@ def inputs():
     return jax.random.normal(jax.random.key(1), (1, 4, 4, 4, 3))
 
 
+@pytest.mark.slow
 def test_dropout_keeps_the_expectation_and_is_off_in_eval():
     module, x = build(dropout_rate=0.4), inputs()
     module.eval()

@@ -88,6 +88,7 @@ def test_maps_are_those_of_the_layers():
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_probabilities_of_the_turned_query_are_turned():
     """p(j, b; h, a) of a query i becomes p(g^-1 j, g^-1 b; g^-1 h, g^-1 a) of g i."""
     group = GROUPS[1]

@@ -89,6 +89,7 @@ def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float
     return put_weights(outline, inference_params(state), state.other, seeded=False), losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -105,6 +106,7 @@ def test_networks_pass_the_audit_after_twenty_training_steps(name):
     assert_passes(model, name, f"after {STEPS} steps (loss {losses[0]:.2f} to {losses[-1]:.2f})")
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_in_programs_that_are_hardly_optimised():
     """Those of the default run compute a signal once more to find its maximum, with other rounding (`maximum`)."""
     _, losses = trained("digits_alpha_f_z2_cnn", steps=3, features=2)

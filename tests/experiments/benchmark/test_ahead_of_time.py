@@ -15,6 +15,7 @@ def test_every_network_of_the_table_can_be_built_and_every_family_is_there():
         assert any(family in name for name in names)
 
 
+@pytest.mark.slow
 def test_a_plan_is_read_from_the_compiled_step():
     plan = ahead_of_time.compile_step("digits_alpha_f_z2_cnn", 2, "", None)
     assert (plan.network, plan.batch) == ("digits_alpha_f_z2_cnn", 2)

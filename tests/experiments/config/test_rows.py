@@ -135,9 +135,7 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in RECIPES else pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.parametrize("name", shrunk.slow_unless(("cifar10:p4_all_cnn", "pcam:p4_densenet"), NAMES))
 def test_config_builds_its_network_and_traces_a_training_step(name):
     config, info = small_run(name)
     batch = {

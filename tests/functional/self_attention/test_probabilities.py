@@ -11,7 +11,14 @@ from tests import families
 from tests.functional.self_attention.test_self_attention import HEADS, assert_same, operands
 
 CASES = [
-    pytest.param(group, shape, window_size, position, id=f"{families.name(group)}-{window_size}")
+    pytest.param(
+        group,
+        shape,
+        window_size,
+        position,
+        id=f"{families.name(group)}-{window_size}",
+        marks=() if group.order in (2, 8) else pytest.mark.slow,
+    )
     for group, shape, window_size, position in [
         (cyclic_group(4), (4, 5), 3, (0, 3)),
         (families.SHUFFLED_SQUARE, (3, 2), None, (2, 1)),

@@ -109,7 +109,10 @@ def test_masked_windows_and_a_pose_index_that_depends_on_the_query(window_size, 
 @pytest.mark.parametrize(
     ("lifting", "dropout_rate"), [pytest.param(False, 0.0, marks=pytest.mark.slow), (False, 0.4), (True, 0.4)]
 )
-@pytest.mark.parametrize(("group", "shape", "window_size"), CASES[1:5] + CASES[6:9])
+@pytest.mark.parametrize(
+    ("group", "shape", "window_size"),
+    CASES[1:5] + [pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in CASES[6:9]],
+)
 def test_implementations_agree_in_value_and_gradient(group, shape, window_size, lifting, dropout_rate):
     arrays = operands(group, shape, window_size, lifting=lifting)
     options = dict(group=group, window_size=window_size, dropout_rate=dropout_rate, dropout_key=jax.random.key(5))

@@ -8,6 +8,8 @@ from experiments.data._labels import SEGMENTATION, LabelNames
 from experiments.errors import UserError
 
 _VALUES = 256
+# Up to this number of classes, most of them may be missing.
+_MOST_WITH_GAPS = 16
 
 
 def as_bytes(values: np.ndarray, *, name: str) -> np.ndarray:
@@ -31,21 +33,21 @@ def classes_of(masks: Iterable[np.ndarray], *, name: str) -> LabelNames:
       name: what messages call them.
 
     Raises:
-      UserError: no masks, or 255 beside few other values.
+      UserError: no masks, or values with large gaps between them, such as grey levels.
     """
     counts = value_counts(masks)
     values = np.flatnonzero(counts)
     if not len(values):
         raise UserError(f"{name}: expected at least one mask; got none")
-    if values[-1] == _VALUES - 1:
-        if set(values) <= {0, _VALUES - 1}:
-            return LabelNames(("0", "255"), SEGMENTATION)
-        if len(values) < _VALUES // 2:
-            raise UserError(
-                f"{name}: expected classes 0, 1, 2, ... as values of the masks; got {_some(values)}; give the pixels of 255, "
-                "which some data sets leave without a class, one of the others"
-            )
-    return LabelNames(tuple(map(str, range(max(int(values[-1]) + 1, 2)))), SEGMENTATION)
+    count = int(values[-1]) + 1
+    if count == _VALUES and set(values) <= {0, _VALUES - 1}:
+        return LabelNames(("0", "255"), SEGMENTATION)
+    if len(values) < count // (2 if count == _VALUES else 4) and count > _MOST_WITH_GAPS:
+        raise UserError(
+            f"{name}: expected classes 0, 1, 2, ... as values of the masks; got {', '.join(map(str, values[:20]))}; number the "
+            "classes, and give pixels without a class, 255 in some data sets, one of the others"
+        )
+    return LabelNames(tuple(map(str, range(max(count, 2)))), SEGMENTATION)
 
 
 def encode_mask(mask: np.ndarray, names: Sequence[str], *, name: str) -> np.ndarray:

@@ -26,6 +26,10 @@ class LabelledImages:
     config: Config
     dataset: data.Dataset
 
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know beside what the data set says."""
+        return ()
+
     def objective(self) -> Objective:
         """The loss."""
         return Objective.of(self.config, self.dataset)

@@ -163,7 +163,7 @@ def _announcement(job: Job, step: int) -> Iterator[str]:
         f"training and {len(job.dataset.validation):,} validation images; {job.layout.mesh.size} "
         f"{jax.devices()[0].platform} device(s); in {job.workdir}"
     )
-    for note in job.dataset.notes:
+    for note in (*job.dataset.notes, *job.task.notes()):
         yield f"{job.dataset.name}: {note}"
     if step:
         yield f"resuming at step {step}, epoch {step // job.plan.steps_per_epoch + 1}"

@@ -36,6 +36,12 @@ class MaskedImages:
         if self.config.best_metric == "auc" and self.dataset.num_classes != 2:
             raise UserError(f"best_metric: auc is for two classes of pixels; these are {self.dataset.num_classes}")
 
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know."""
+        loss, metric = self.config.segmentation_loss, self.config.best_metric
+        augmentation = ", ".join(self.config.augmentation) or "no augmentation"
+        return (f"segmentation by the loss {loss}, with {augmentation}; the best epoch by {metric}",)
+
     def objective(self) -> PixelObjective:
         """The loss."""
         return PixelObjective.of(self.config, self.dataset)

@@ -120,12 +120,13 @@ def test_empty_masks_and_classes_of_one_pixel_are_kept_and_missing_classes_named
 def spoiled(tmp_path, how):
     """A folder or a file with one mistake, and its listing."""
     content = {"images": IMAGES, "masks": MASKS}
-    if how in ("shape", "float", "negative", "void", "no masks"):
+    if how in ("shape", "float", "negative", "void", "grey", "no masks"):
         content["masks"] = {
             "shape": MASKS[:, :-1],
             "float": MASKS + 0.5,
             "negative": MASKS.astype(int) - 1,
             "void": np.where(MASKS == 2, 255, MASKS),
+            "grey": MASKS * np.uint8(100),
             "no masks": MASKS,
         }[how]
         if how == "no masks":
@@ -158,6 +159,7 @@ def spoiled(tmp_path, how):
         ("float", "expected a mask of booleans or whole numbers"),
         ("negative", "expected classes from 0 to 255; got -1"),
         ("void", "got 0, 1, 255"),
+        ("grey", "got 0, 100, 200; number the classes"),
         ("no masks", "expected train_masks beside train_images"),
         ("size", "4.png: expected a mask of 11x13, the size of the image; got 11x12"),
         ("missing", "3.png has no file of the same name in .*masks"),

@@ -12,6 +12,9 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import jax
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 
 _ASSUMED: contextvars.ContextVar[str | None] = contextvars.ContextVar("assumed platform", default=None)
 
@@ -63,3 +66,23 @@ def by_platform(function: Callable[..., Any], *operands: Any, default: Hashable,
         return function(default, *operands)
     per_platform = {platform: branches[plan] for platform, plan in plans.items() if plan != default}
     return jax.lax.platform_dependent(*operands, default=branches[default], **per_platform)
+
+
+def unavailable(like: Any, message: str) -> Any:
+    """Arrays of the shapes and types of `like` that cannot be computed: lowering raises `ValueError(message)`.
+
+    It is the branch of `by_platform` for platforms without an implementation.
+    """
+    leaves, tree = jax.tree.flatten(like)
+    types = tuple(ShapedArray(x.shape, x.dtype) for x in leaves)
+    return tree.unflatten(_unavailable_p.bind(types=types, message=message))
+
+
+def _refuse(_, *, types: tuple, message: str) -> Any:
+    raise ValueError(message)
+
+
+_unavailable_p = Primitive("gequi_unavailable")
+_unavailable_p.multiple_results = True
+_unavailable_p.def_abstract_eval(lambda *, types, message: list(types))
+mlir.register_lowering(_unavailable_p, _refuse)

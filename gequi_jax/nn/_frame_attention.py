@@ -210,15 +210,11 @@ class FrameSelfAttention(nnx.Module):
     def _projections(self, x: Array, positions: np.ndarray | None) -> tuple[Array, Array, Array]:
         """Queries and keys, with rotary encodings of their positions, and values: `[batch, *tokens, group, heads, d]`."""
         qkv = self.qkv(x)
-        query, key, value = (
-            part.reshape(*part.shape[:-1], self.num_heads, self.head_features) for part in jnp.split(qkv, 3, axis=-1)
-        )
-        if self.frequencies is None or positions is None:
-            return query, key, value
-        frequencies = self.frequencies[...]
         # Queries and keys as heads of one array: one pass over memory turns both.
-        both, frequencies = jnp.concatenate([query, key], axis=-2), jnp.concatenate([frequencies, frequencies])
-        both = functional.rotary_encoding(both, frequencies, positions, group=self.group)
+        qkv = qkv.reshape(*qkv.shape[:-1], 3 * self.num_heads, self.head_features)
+        both, value = jnp.split(qkv, [2 * self.num_heads], axis=-2)
+        if self.frequencies is not None and positions is not None:
+            both = functional.rotary_encoding(both, self.frequencies[...], positions, group=self.group)
         query, key = jnp.split(both, 2, axis=-2)
         return query, key, value
 

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._platform import by_platform, unavailable
 
 
 def scaled(x):
@@ -38,3 +39,14 @@ def test_equal_plans_are_traced_once():
     assert plans == [4]
     jax.make_jaxpr(lambda x: by_platform(function, x, cpu=1, tpu=2, default=2))(jnp.ones(3))
     assert sorted(plans[1:]) == [1, 2]
+
+
+def test_a_platform_without_an_implementation_is_refused_when_lowered_for():
+    def function(plan, x):
+        return unavailable(jax.eval_shape(jnp.sin, x), "no sine here") if plan is None else jnp.sin(x)
+
+    traced = jax.jit(jax.vmap(lambda x: by_platform(function, x, cpu=1, tpu=1, default=None))).trace(jnp.ones((2, 3)))
+    np.testing.assert_allclose(traced.lower().compile()(jnp.ones((2, 3))), np.sin(1.0), rtol=1e-6)
+    traced.lower(lowering_platforms=("tpu",))
+    with pytest.raises(ValueError, match="no sine here"):
+        traced.lower(lowering_platforms=("cuda",))

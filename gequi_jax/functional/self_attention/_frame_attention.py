@@ -1,6 +1,7 @@
 """Attention in which every frame attends by itself: ordinary attention of |H| times as many heads."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -14,6 +15,7 @@ from gequi_jax.functional._platform import by_platform
 from gequi_jax.functional._types import wide_type
 from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
 from gequi_jax.functional.self_attention._dropout import Dropout, resolve_dropout
+from gequi_jax.functional.self_attention._frame_shifts import attend_by_shifts, attends_by_shifts
 from gequi_jax.functional.self_attention._frame_windows import window_tiles
 from gequi_jax.groups import FiniteGroup
 
@@ -56,7 +58,8 @@ def frame_self_attention(
       dropout_rate: the fraction of attention weights that is set to 0; the others grow to keep the expectation.
       dropout_key: a `jax.random` key, needed where `dropout_rate > 0`.
       implementation: that of `jax.nn.dot_product_attention`: "xla", "cudnn" or None for its default. Attention
-        with dropout, and in float64, does not use it.
+        with dropout, and in float64, does not use it. With None, windows of few features do not use it on a CPU; they
+        support reverse mode only, on every platform, and forward mode needs "xla".
 
     Returns:
       `[batch, *spatial, group, heads, features]`.
@@ -150,9 +153,35 @@ def _attend_globally(merged: Sequence[Array], position_bias: Array | None, windo
     return _attend(query, key, value, _bias_of_offsets(position_bias, offsets), mask, **options)
 
 
-def _attend_in_windows(merged: Sequence[Array], position_bias: Array | None, window: Window, **options: Any) -> Array:
-    """The same in windows, tile by tile."""
-    query, key, value = merged
+def _attend_in_windows(
+    merged: Sequence[Array], position_bias: Array | None, window: Window, *, scale: float | None, **options: Any
+) -> Array:
+    """The same in windows: tile by tile, or on a CPU with few products, by shifts."""
+    scale = merged[0].shape[-1] ** -0.5 if scale is None else scale
+
+    def attend(by_shifts: bool, *operands: Array) -> Array:
+        function: Callable[..., Array] = (
+            _attend_by_shifts if by_shifts else functools.partial(_attend_in_tiles, **options)
+        )
+        return function(*operands, window, scale=scale)
+
+    shifts = attends_by_shifts(window, merged[0].shape[-1])
+    shifts = shifts and options["implementation"] is None and options["dropout"].key is None
+    return by_platform(attend, *merged, position_bias, default=False, cpu=shifts)
+
+
+def _attend_by_shifts(
+    query: Array, key: Array, value: Array, position_bias: Array | None, window: Window, *, scale: float
+) -> Array:
+    if position_bias is not None:
+        by_head = position_bias[:, np.flatnonzero(window.mask)].swapaxes(1, 2)
+        position_bias = by_head.reshape(-1, by_head.shape[-1])  # [group * heads, offsets that take part]
+    return attend_by_shifts(query, key, value, position_bias, window, scale=scale)
+
+
+def _attend_in_tiles(
+    query: Array, key: Array, value: Array, position_bias: Array | None, window: Window, **options: Any
+) -> Array:
     tiles = window_tiles(query.shape[1:-2], window)
     mask = jnp.broadcast_to(tiles.valid[None], (query.shape[0], *tiles.valid.shape))
     out = _attend(

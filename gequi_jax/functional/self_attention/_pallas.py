@@ -6,6 +6,8 @@ query, the key, the value, the encodings, the output and two statistics of each 
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
 from gequi_jax._typing import Array
-from gequi_jax.functional._platform import by_platform
+from gequi_jax.functional._platform import by_platform, unavailable
 from gequi_jax.functional._windows import Window
 from gequi_jax.functional.self_attention._dropout import Dropout
 from gequi_jax.functional.self_attention._operands import Operands, wide_type
@@ -23,18 +25,18 @@ from gequi_jax.functional.self_attention._pallas_layout import Layout
 from gequi_jax.functional.self_attention._pallas_plan import plan_layout
 from gequi_jax.functional.self_attention._pallas_tiles import Inputs
 
+_NO_KERNEL = (
+    'implementation: expected "auto", "blocked" or "reference" where there is neither a TPU nor a CPU; got "pallas", '
+    "which is a kernel for TPUs; pass another."
+)
+
 
 def attend_pallas(operands: Operands, window: Window, dropout: Dropout) -> Array:
     """Attention to a window around each query: `[batch, *spatial, group, heads, features]`.
 
     Raises:
-      ValueError: if the default backend of JAX is a GPU.
+      ValueError: when the computation is lowered for a GPU.
     """
-    if jax.default_backend() not in ("tpu", "cpu"):
-        raise ValueError(
-            f'implementation: expected "auto", "blocked" or "reference" on a {jax.default_backend()}; got "pallas", '
-            "which is a kernel for TPUs."
-        )
     if not window.mask.any():
         shape = (*operands.query.shape[:-3], len(operands.position_encoding), *operands.value.shape[-2:])
         return jnp.zeros(shape, operands.value.dtype)
@@ -47,17 +49,28 @@ def attend_pallas(operands: Operands, window: Window, dropout: Dropout) -> Array
         inputs = _inputs(layout, _with_features(operands), seeds)
         function = functools.partial(_forward, layout, dropout, operands.value)
         # Named for policies of `jax.checkpoint`: from them and the operands the backward pass starts without the kernel.
-        results = by_platform(function, inputs, default=False, cpu=True)
+        results = _by_platform(function, inputs)
         out, statistics = checkpoint_name(results, "self_attention")
         return out, (inputs, statistics)
 
     def backward(residuals, out_gradient: Array):
         function = functools.partial(_backward, layout, dropout, like)
-        return by_platform(function, *residuals, out_gradient, default=False, cpu=True), None
+        return _by_platform(function, *residuals, out_gradient), None
 
     attend = jax.custom_vjp(lambda operands, seeds: forward(operands, seeds)[0])
     attend.defvjp(forward, backward)
     return attend(operands, seeds)
+
+
+def _by_platform(function: Callable[..., Any], *operands: Any) -> Any:
+    """`function(interpret, *operands)` on a TPU and, interpreted, on a CPU."""
+
+    def run(interpret: bool | None, *operands: Any) -> Any:
+        if interpret is None:
+            return unavailable(jax.eval_shape(functools.partial(function, False), *operands), _NO_KERNEL)
+        return function(interpret, *operands)
+
+    return by_platform(run, *operands, default=None, tpu=False, cpu=True)
 
 
 def _with_features(operands: Operands) -> Operands:

@@ -12,7 +12,7 @@ from gequi_jax.groups import FiniteGroup
 
 def rotary_encoding(
     x: Float[Array, "batch *tokens group heads features"],
-    frequencies: Float[Array, "heads pairs dim"],
+    frequencies: Float[Array, "distinct_heads pairs dim"],
     positions: Float[np.ndarray, "*places dim"],
     *,
     group: FiniteGroup,
@@ -26,7 +26,8 @@ def rotary_encoding(
 
     Args:
       x: queries or keys, `[batch, *tokens, group, heads, features]`, with an even number of features.
-      frequencies: omega, `[heads, features / 2, dim]`, in radians for each step of the grid.
+      frequencies: omega, `[heads, features / 2, dim]`, in radians for each step of the grid. An input of a multiple of
+        these heads, such as queries and keys side by side, repeats them.
       positions: the position of each token, such as `gequi_jax.actions.window_offsets` of the shape of a grid, which are
         its positions from its centre. A token without a position lies at the centre, 0.
       group: the group H.
@@ -39,8 +40,8 @@ def rotary_encoding(
 
     Reference: Su et al. (2021), RoFormer; with frequencies of all coordinates together, Heo et al. (2024).
     """
-    heads, features = x.shape[-2:]
-    if frequencies.shape != (heads, features // 2, group.dim) or features % 2:
+    features = x.shape[-1]
+    if x.shape[-2] % frequencies.shape[0] or frequencies.shape[1:] != (features // 2, group.dim) or features % 2:
         raise ValueError(
             f"frequencies: expected [heads, features / 2, dim] for an even number of features; got shape "
             f"{frequencies.shape} for an input of shape {x.shape} and {group.name}, which acts on {group.dim} dimensions."
@@ -51,8 +52,23 @@ def rotary_encoding(
         )
     wide = wide_type(x)
     seen = jnp.asarray(np.moveaxis(inverse_act_on_positions(group, positions), 0, -2), wide)
-    angles = jnp.einsum("...gd,hfd->...ghf", seen, frequencies.astype(wide), precision="highest")[None]
+    angles = jnp.einsum("...gd,hfd->...ghf", seen, frequencies.astype(wide), precision="highest")
+    cos, sin = (
+        y.astype(x.dtype)[None, ..., None, :, :] for y in _cos_and_sin(angles)
+    )  # [1, *tokens, group, 1, heads, f]
+    repeated = x.reshape(*x.shape[:-2], -1, frequencies.shape[0], features)
+    first, second = jnp.split(repeated, 2, axis=-1)
+    turned = jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)
+    return turned.reshape(x.shape)
+
+
+@jax.custom_jvp
+def _cos_and_sin(angles: Array) -> tuple[Array, Array]:
     # XLA would compute them anew wherever they are read.
-    cos, sin = jax.lax.optimization_barrier((jnp.cos(angles).astype(x.dtype), jnp.sin(angles).astype(x.dtype)))
-    first, second = x[..., : features // 2], x[..., features // 2 :]
-    return jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)
+    return jax.lax.optimization_barrier((jnp.cos(angles), jnp.sin(angles)))
+
+
+@_cos_and_sin.defjvp
+def _cos_and_sin_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    cos, sin = _cos_and_sin(*primals)
+    return (cos, sin), (-sin * tangents[0], cos * tangents[0])

@@ -1,6 +1,6 @@
 """The arithmetic of windowed self-attention for one head and one output pose: elementwise products and sums.
 
-Accelerators replace some stages by those of `_matrix_stages`.
+Accelerators replace some stages by those of `_fused_stages`.
 
 Query positions are the last axis of every array. All sums run over the axes before it, the innermost loops become vector
 instructions, and nothing is transposed. Axes: p query positions, j offsets of the window, k = (j, m) keys in the window,
@@ -23,21 +23,20 @@ def _sum(terms: Iterable[Array], *start: Array) -> Array:
 
 
 def windows(x: Array, *, window_shape: tuple[int, ...]) -> Array:
-    """The windows `[k, d, p]` of an array `[m, d, *padded]` whose spatial axes are padded by the window's radii."""
+    """The windows `[k, d, *spatial]` of an array `[m, d, *padded]` whose spatial axes are padded by the window's radii."""
     dim = len(window_shape)
     # One axis at a time: dim * side slices make side^dim offsets. The last axis comes first, while the array is small:
     # slices of the others copy whole rows.
     for axis in reversed(range(dim)):
-        spatial_axis, side = x.ndim - dim + axis, window_shape[axis]
+        spatial_axis, side = 2 + axis, window_shape[axis]
         length = x.shape[spatial_axis] - side + 1
         slices = [jax.lax.slice_in_dim(x, start, start + length, axis=spatial_axis) for start in range(side)]
         x = jnp.concatenate(slices, axis=0)
-    return x.reshape(*x.shape[:2], -1)
+    return x
 
 
-def sum_of_windows(x: Array, *, window_shape: tuple[int, ...], spatial_shape: tuple[int, ...]) -> Array:
+def sum_of_windows(x: Array, *, window_shape: tuple[int, ...]) -> Array:
     """The transpose of `windows`: for each padded position the sum of all entries of windows that lie on it."""
-    x = x.reshape(*x.shape[:2], *spatial_shape)
     for axis, side in enumerate(window_shape, start=2):
         length = x.shape[axis] + side - 1
         x = jnp.pad(x, [(side - 1, side - 1) if other == axis else (0, 0) for other in range(x.ndim)])

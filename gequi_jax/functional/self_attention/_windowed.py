@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array
@@ -55,10 +56,10 @@ def _forward(
     rows = _rows(window, dropout, plan, operands)
 
     def attend_head(query, key, value, seeds):
-        return _windowed_forward.attend(rows, operands._replace(query=query, key=key, value=value), seeds)
+        return _windowed_forward.attend(rows, operands._replace(query=query, key=key, value=value), seeds), ()
 
     arrays = (_heads_first(x) for x in operands[:3])
-    out, statistics = _map_heads(attend_head, plan, *arrays, _seeds_of_blocks(seeds, plan))
+    (out, statistics), _ = _map_heads(attend_head, plan, *arrays, _seeds_of_blocks(seeds, plan))
     shape = (*operands.query.shape[:-3], len(operands.position_encoding), *operands.value.shape[-2:])
     return _heads_last(out, shape).astype(operands.value.dtype), statistics
 
@@ -76,25 +77,43 @@ def _backward(
 
     def differentiate_head(query, key, value, out_gradient, seeds, statistics):
         head = operands._replace(query=query, key=key, value=value)
-        return _windowed_backward.differentiate(rows, head, seeds, out_gradient, statistics)
+        gradients = _windowed_backward.differentiate(rows, head, seeds, out_gradient, statistics)
+        return gradients[:3], gradients[3:]
 
     arrays = (_heads_first(x) for x in (*operands[:3], out_gradient))
-    gradients = _map_heads(differentiate_head, plan, *arrays, _seeds_of_blocks(seeds, plan), statistics)
-    per_head = (_heads_last(gradient, x.shape) for gradient, x in zip(gradients[:3], operands[:3], strict=True))
-    shared = (gradient.sum(axis=0) for gradient in gradients[3:])
+    per_head, shared = _map_heads(differentiate_head, plan, *arrays, _seeds_of_blocks(seeds, plan), statistics)
+    per_head = (_heads_last(gradient, x.shape) for gradient, x in zip(per_head, operands[:3], strict=True))
     return Operands(*(gradient.astype(x.dtype) for gradient, x in zip((*per_head, *shared), operands, strict=True)))
 
 
 def _rows(window: Window, dropout: Dropout, plan: Plan, operands: Operands) -> Rows:
-    return Rows(window, valid_keys(operands.query.shape[1:-3], window, plan.rows), dropout, plan)
+    spatial_shape = operands.query.shape[1:-3]
+    return Rows(window, spatial_shape, valid_keys(spatial_shape, window, plan.rows), dropout, plan)
 
 
 def _map_heads(function: Callable, plan: Plan, *per_head):
-    """Over all heads of all samples, some at a time."""
+    """Over all heads of all samples, some at a time: the arrays of every head, and the sum of the arrays that all share.
+
+    Args:
+      function: from arrays to arrays of a head and shared ones. Where XLA fuses the stages, it takes all heads of a block
+        at once, as the last axis of its arrays, which no stage moves: windows are slices along other axes.
+      plan: how many heads are a block.
+      *per_head: arrays with the heads first.
+    """
     heads = per_head[0].shape[0]
-    split = jax.tree.map(lambda x: x.reshape(heads // plan.heads, plan.heads, *x.shape[1:]), per_head)
-    out = jax.lax.map(lambda arrays: jax.vmap(function)(*arrays), split)
-    return jax.tree.map(lambda x: x.reshape(heads, *x.shape[2:]), out)
+    if not jax.export.is_symbolic_dim(heads) and heads % plan.heads:
+        padding = -heads % plan.heads
+        per_head = jax.tree.map(lambda x: jnp.pad(x, [(0, padding), *[(0, 0)] * (x.ndim - 1)]), per_head)
+    split = jax.tree.map(lambda x: x.reshape(x.shape[0] // plan.heads, plan.heads, *x.shape[1:]), per_head)
+    if plan.separate:
+        out, shared = jax.lax.map(lambda arrays: jax.vmap(function)(*arrays), split)
+        shared = jax.tree.map(lambda x: x.sum(axis=1), shared)
+    else:
+        last = jax.tree.map(lambda x: jnp.moveaxis(x, 1, -1), split)
+        out, shared = jax.lax.map(lambda arrays: function(*arrays), last)
+        out = jax.tree.map(lambda x: jnp.moveaxis(x, -1, 1), out)
+    out = jax.tree.map(lambda x: x.reshape(x.shape[0] * plan.heads, *x.shape[2:])[:heads], out)
+    return out, jax.tree.map(lambda x: x.sum(axis=0), shared)
 
 
 def _seeds_of_blocks(seeds: Array | None, plan: Plan) -> Array | None:

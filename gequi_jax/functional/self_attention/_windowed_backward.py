@@ -77,7 +77,7 @@ def differentiate(
         rows.first_rows(),
         rows.split(query),
         gradient,
-        jnp.asarray(rows.valid),
+        rows.valid_blocks(),
         seeds,
         Statistics(*map(rows.split, statistics)),
     )
@@ -121,10 +121,10 @@ def _differentiate_pose(
     first, last = query[:, : pose.position_encoding.shape[-1]], pose_part(query, pose.pose_encoding)
     return scores, _PoseGradients(
         attention=rows.scaled(attention, kept),
-        query_from_place=jnp.einsum("jap,jd->adp", by_place, pose.position_encoding),
-        query_from_pose=jnp.einsum("map,amd->adp", by_pose, pose.pose_encoding),
-        position_encoding=jnp.einsum("jap,adp->jd", by_place, first),
-        pose_encoding=jnp.einsum("map,adp->amd", by_pose, last),
+        query_from_place=rows.plan.einsum("jap,jd->adp", by_place, pose.position_encoding),
+        query_from_pose=rows.plan.einsum("map,amd->adp", by_pose, pose.pose_encoding),
+        position_encoding=rows.plan.einsum("jap,adp->jd", by_place, first),
+        pose_encoding=rows.plan.einsum("map,adp->amd", by_pose, last),
     )
 
 
@@ -139,4 +139,4 @@ def _query_gradient(rows: Rows, content_gradient: Array, key_windows: Array, pos
 
 def _merge_keys(x: Array) -> Array:
     """`[a, k, p]` from `[a, j, m, p]`."""
-    return x.reshape(x.shape[0], -1, x.shape[-1])
+    return x.reshape(x.shape[0], -1, *x.shape[3:])

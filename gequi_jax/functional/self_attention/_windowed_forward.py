@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from gequi_jax._typing import Array
 from gequi_jax.functional.self_attention import _stages as stages
@@ -33,7 +32,7 @@ def attend(rows: Rows, operands: Operands, seeds: Array | None) -> tuple[Array, 
 
         return None, jax.lax.scan(attend_pose, None, (position_encoding, pose_encoding, seeds))[1]
 
-    blocks = (rows.first_rows(), rows.split(query), jnp.asarray(rows.valid), seeds)
+    blocks = (rows.first_rows(), rows.split(query), rows.valid_blocks(), seeds)
     out, statistics = jax.lax.scan(attend_block, None, blocks)[1]
     return rows.join(out), Statistics(*(rows.join(x) for x in statistics))
 

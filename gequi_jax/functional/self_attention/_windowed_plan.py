@@ -1,19 +1,25 @@
 """How windowed self-attention divides its work: into blocks of rows and heads, and on a CPU into separate stages.
 
-On accelerators the products over features are matrix products.
+On accelerators XLA fuses the stages, and the heads of a block are the last axis of every array.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.export
+import jax.numpy as jnp
 
 from gequi_jax._typing import Array
-from gequi_jax.functional.self_attention import _matrix_stages
+from gequi_jax.functional.self_attention import _fused_stages
 from gequi_jax.functional.self_attention._global import largest_divisor
 
-# Scores of one output pose in one step: on a CPU they should fit in the cache, an accelerator needs many to be busy.
-SCORES_PER_STEP = {"cpu": 2**18, "default": 2**25}
+# Scores of one output pose in one step: they should fit in the cache of a CPU, and in the vector memory of a TPU beside
+# the windows of keys and values. Other accelerators need many to be busy.
+SCORES_PER_STEP = {"cpu": 2**18, "tpu": 2**21, "default": 2**25}
+# The heads of a block on accelerators: the lanes of a register of a TPU. XLA pads fewer to as many, or moves another axis
+# to the lanes.
+LANES = 128
 
 
 class Plan(NamedTuple):
@@ -21,9 +27,9 @@ class Plan(NamedTuple):
 
     Attributes:
       rows: how many rows are worked on together.
-      heads: if all rows fit, how many heads of all samples are worked on together.
-      separate: whether the result of each stage is computed once and kept, as on a CPU; else products over features are
-        matrix products.
+      heads: how many heads of all samples are worked on together; on a CPU one, unless all rows fit.
+      separate: whether the result of each stage is computed once and kept, as on a CPU; else XLA fuses the stages, and
+        arrays have the heads of the block as their last axis.
     """
 
     rows: int
@@ -38,8 +44,12 @@ class Plan(NamedTuple):
         loops that are then not vectorised. Barriers before and after a stage keep it apart.
         """
         if not self.separate:
-            return _matrix_stages.OF_STAGE.get(stage, stage)(*arrays, **sizes)
+            return _fused_stages.OF_STAGE.get(stage, stage)(*arrays, **sizes)
         return jax.lax.optimization_barrier(stage(*jax.lax.optimization_barrier(arrays), **sizes))
+
+    def einsum(self, equation: str, x: Array, y: Array) -> Array:
+        """`jnp.einsum`, where p stands for the axes of the positions."""
+        return jnp.einsum(equation, x, y) if self.separate else _fused_stages.sum_of_products(equation, x, y)
 
 
 def plans(rows: int, heads: int, scores_per_row: int) -> dict[str, Plan]:
@@ -57,5 +67,12 @@ def plans(rows: int, heads: int, scores_per_row: int) -> dict[str, Plan]:
 
 
 def block_sizes(rows: int, heads: int, rows_per_step: int, *, separate: bool) -> Plan:
-    """The largest blocks that divide the work and hold at most so many rows, of all heads together."""
-    return Plan(largest_divisor(rows, rows_per_step), largest_divisor(heads, rows_per_step // rows), separate)
+    """The largest blocks that hold at most so many rows, of all heads together. Rows are divided equally.
+
+    On a CPU the heads are too. On accelerators the last block of heads is padded, unless the batch is symbolic.
+    """
+    if separate:
+        return Plan(largest_divisor(rows, rows_per_step), largest_divisor(heads, rows_per_step // rows), separate)
+    divisor = largest_divisor(heads, LANES)
+    lanes = divisor if jax.export.is_symbolic_dim(heads) else min(heads, LANES)
+    return Plan(largest_divisor(rows, rows_per_step // lanes), lanes, separate)

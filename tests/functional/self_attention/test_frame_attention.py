@@ -65,6 +65,36 @@ def test_the_kernel_of_jax_computes_the_same_as_float64(spatial_shape, window_si
     np.testing.assert_allclose(narrow, wide, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("group", "spatial_shape", "window_size", "window_mask"), [case for case in CASES if case[2] is not None]
+)
+@pytest.mark.usefixtures("x64")
+def test_gradients_in_windows_by_shifts_are_those_in_tiles(group, spatial_shape, window_size, window_mask):
+    operands = arrays(group, spatial_shape, window_size)
+    options = {"group": group, "window_size": window_size, "window_mask": window_mask, "scale": 0.7}
+
+    @jax.jit
+    def gradients(*operands):
+        def loss(implementation):
+            function = functools.partial(functional.frame_self_attention, implementation=implementation, **options)
+            return lambda *operands: jnp.sin(1.3 * function(*operands)).sum()
+
+        return [jax.grad(loss(implementation), argnums=(0, 1, 2, 3))(*operands) for implementation in (None, "xla")]
+
+    for by_shifts, in_tiles in zip(*gradients(*operands), strict=True):
+        assert float(jnp.abs(by_shifts).max()) > 1e-3
+        np.testing.assert_allclose(by_shifts, in_tiles, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_windows_by_shifts_sum_in_float32(dtype):
+    operands = [x.astype(dtype) for x in arrays(GROUP, (9, 9), 3, "float32")]
+    got = functional.frame_self_attention(*operands, group=GROUP, window_size=3)
+    assert got.dtype == dtype
+    wide = functional.frame_self_attention(*(x.astype("float32") for x in operands), group=GROUP, window_size=3)
+    np.testing.assert_allclose(got.astype("float32"), wide, atol=0 if dtype == "float32" else 1e-2)
+
+
 @pytest.mark.parametrize("spatial_shape", [(12, 9), (5, 4), (28, 28)])
 def test_tiles_hold_every_pair_within_the_window_once(spatial_shape):
     window = resolve_window(5, round_window, group=trivial_group(), spatial_shape=spatial_shape)
@@ -113,6 +143,21 @@ def test_rotary_encodings_agree_with_the_loop_and_know_relative_positions_alone(
     scores, shifted = (jnp.einsum("nigkd,njgkd->ngkij", *[y.reshape(2, -1, *y.shape[-3:])] * 2) for y in (got, moved))
     assert float(jnp.abs(moved - got).max()) > 0.1
     np.testing.assert_allclose(shifted, scores, atol=1e-11)
+
+
+@pytest.mark.usefixtures("x64")
+def test_rotary_encodings_of_more_heads_repeat_the_frequencies_and_have_the_derivative_of_the_angles():
+    random = np.random.default_rng(0)
+    x, frequencies = jnp.asarray(random.normal(size=(2, 3, 3, 4, 4, 4))), jnp.asarray(random.normal(size=(2, 2, 2)))
+    positions = window_offsets((3, 3)).reshape(3, 3, -1)
+    encode = functools.partial(functional.rotary_encoding, positions=positions, group=GROUP)
+    got, tangent = jax.jvp(lambda frequencies: encode(x, frequencies), (frequencies,), (jnp.ones_like(frequencies),))
+    halves = [encode(part, frequencies) for part in jnp.split(x, 2, axis=-2)]
+    np.testing.assert_allclose(got, jnp.concatenate(halves, axis=-2), atol=1e-14)
+    step = 1e-6
+    difference = (encode(x, frequencies + step) - encode(x, frequencies - step)) / (2 * step)
+    assert float(jnp.abs(tangent).max()) > 0.1
+    np.testing.assert_allclose(tangent, difference, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,13 @@ def kernel_operands(case, arrays):
     return Operands(*arrays[:4], pose), window
 
 
+def test_the_kernel_is_refused_when_lowered_for_a_gpu():
+    case = Case(cyclic_group(2), (3, 3), 3)
+    program = jax.jit(lambda *arrays: attend(arrays, implementation="pallas", **case.options()))
+    with pytest.raises(ValueError, match="a kernel for TPUs; pass another"):
+        program.trace(*case.arrays()).lower(lowering_platforms=("cuda",))
+
+
 @pytest.mark.slow
 def test_ties_and_large_scores_are_exact():
     group = cyclic_group(4)

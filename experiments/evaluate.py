@@ -1,7 +1,7 @@
 """Metrics of a finished run on another set: `python -m experiments.evaluate RUN --data PATH`.
 
-PATH is a folder of class folders, a table (.csv, .tsv, .parquet) or an .npz file; without it the run's own test split is
-read again, which its work directory records.
+PATH is a folder of class folders, a table (.csv, .tsv, .parquet) or an .npz file; for a run on images with masks a folder or
+an .npz file of both. Without it the run's own test split is read again, which its work directory records.
 """
 
 import json
@@ -69,31 +69,54 @@ def evaluate(
     """
     from experiments.results import inputs
     from experiments.runs import load_seeds
-    from experiments.trained.probabilities import probability_function
 
     if batch_size < 1:
         raise UserError(f"--batch_size: expected a positive integer; got {batch_size}")
     runs = load_seeds(run, all_seeds=over_seeds)
     first, reads = runs[0], None
+    by_pixel = first.labels.task == data.SEGMENTATION
     if path is None:
         dataset = first.load_data()
         reads = inputs.count_test_read(first.workdir, "evaluate")
-        source = dataset.test()
+        sources: list[Any] = [dataset.test()]
+    elif by_pixel:
+        sources = masked_sources(path, split, first.preprocessing, first.labels)
     else:
-        source = labelled_source(path, split, first.preprocessing, first.labels)
-    function = probability_function(runs, over_group=over_group)
+        sources = [labelled_source(path, split, first.preprocessing, first.labels)]
+    measured = {"run": str(run), "data": path, "split": split if path else "test", "test_reads": reads}
+    if by_pixel:
+        return measured | _measure_masks(runs, sources, over_group)
+    return measured | _measure_labels(runs, sources[0], batch_size, over_group)
+
+
+def _measure_masks(runs: list, sources: list[data.MaskedSource], over_group: bool) -> dict[str, Any]:
+    from experiments.results import metrics, segmentation
+    from experiments.trained.probabilities import segmentation_function
+
+    segment = segmentation_function(runs, over_group=over_group)
+    scores = []
+    for example in (source.example(index) for source in sources for index in range(len(source))):
+        logits = metrics.logits_of(segment(example["image"]))
+        scores.append(segmentation.score_image(logits, example["label"], detailed=True))
+    joined, names = segmentation.ImageScores.joined(scores), runs[0].labels.names
+    return {
+        "num_images": len(joined),
+        "metrics": segmentation.segmentation_metrics(joined, names),
+        "confusion_matrix": joined.confusion.sum(axis=(0, 1)).tolist(),
+        "class_names": list(names),
+    }
+
+
+def _measure_labels(runs: list, source: data.Source, batch_size: int, over_group: bool) -> dict[str, Any]:
+    from experiments.results import classification, metrics
+    from experiments.trained.probabilities import probability_function
+
+    function, names = probability_function(runs, over_group=over_group), runs[0].labels
     parts = [
         (function(batch["image"])[:count], batch["label"][:count])
         for batch, count in data.evaluation_batches(source, min(batch_size, len(source)))
     ]
     probabilities, labels = (np.concatenate(values) for values in zip(*parts, strict=True))
-    measured = {"run": str(run), "data": path, "split": split if path else "test", "test_reads": reads}
-    return measured | _measure(probabilities, labels, first.labels)
-
-
-def _measure(probabilities: np.ndarray, labels: np.ndarray, names: data.LabelNames) -> dict[str, Any]:
-    from experiments.results import classification, metrics
-
     logits = metrics.logits_of(probabilities, names.task)
     return {
         "num_images": len(labels),
@@ -118,6 +141,18 @@ def labelled_source(
     return data.open_split(lister(path, known.task), split, preprocessing, known)
 
 
+def masked_sources(
+    path: str, split: str, preprocessing: data.Preprocessing, known: data.LabelNames
+) -> list[data.MaskedSource]:
+    """The images of a set with masks as a run reads them, one source for each split.
+
+    Raises:
+      UserError: no such set or split, or values of masks that the run does not know.
+    """
+    lister = layouts.list_masked_npz if pathlib.Path(path).suffix == ".npz" else layouts.list_masked_folder
+    return data.open_masked_split(lister(path, known), split, preprocessing)
+
+
 def show(result: dict[str, Any]) -> None:
     """Prints the metrics, and the confusion matrix of one class for each image."""
     print(f"{result['run']} on {result['data'] or 'its test split'}: {result['num_images']:,} images")
@@ -125,7 +160,8 @@ def show(result: dict[str, Any]) -> None:
         if metric["value"] is not None:
             low, high = metric["interval"]
             print(f"  {name.replace('_', ' ')}: {metric['value']:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    print(f"  calibration error: {result['calibration_error']:.4f}")
+    if "calibration_error" in result:
+        print(f"  calibration error: {result['calibration_error']:.4f}")
     if result["test_reads"]:
         print(f"  the test split of this run was read {result['test_reads']} times")
     matrix = np.asarray(result["confusion_matrix"])

@@ -1,9 +1,11 @@
 """Class probabilities of new images: `python -m experiments.predict RUN PATH... [--output FILE.csv|FILE.json]`.
 
 Images are read as the run read its own: sizes, value range and normalisation are stored with it. A folder stands for all
-images in it. A file that cannot be read gets a row that says why.
+images in it. A file that cannot be read gets a row that says why. A run on images with masks writes a mask for each image:
+`python -m experiments.predict RUN PATH... [--output DIR]`.
 """
 
+import argparse
 import contextlib
 import csv
 import json
@@ -19,6 +21,7 @@ from rich.progress import track
 from experiments import data
 from experiments.data import formats
 from experiments.errors import Parser, UserError, exit_on_user_error
+from experiments.results import inputs
 
 Row = dict[str, Any]
 
@@ -29,17 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.batch_size < 1:
         raise UserError(f"--batch_size: expected a positive integer; got {options.batch_size}")
-    if options.output and pathlib.Path(options.output).suffix not in (".csv", ".json"):
-        raise UserError(f"--output {options.output}: expected a name that ends in .csv or .json")
-    files = find_images(options.paths)
-    rows, names = predict_files(
-        options.run,
-        files,
-        batch_size=options.batch_size,
-        over_group=options.over_group,
-        over_seeds=options.over_seeds,
-    )
-    write(rows, names, options.output)
+    if inputs.task_of(pathlib.Path(options.run)) == data.SEGMENTATION:
+        rows = _segment(options)
+    else:
+        rows = _classify(options)
     if options.attention:
         draw_attention(
             options.run, [pathlib.Path(row["file"]) for row in rows if "error" not in row], options.attention
@@ -49,14 +45,52 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"{unread} of {len(rows)} files could not be read; the column error says why")
 
 
+def _classify(options: argparse.Namespace) -> list[Row]:
+    if options.probabilities or options.tile_size is not None:
+        raise UserError("--probabilities and --tile_size are for runs on images with masks; this one is on labels")
+    if options.output and pathlib.Path(options.output).suffix not in (".csv", ".json"):
+        raise UserError(f"--output {options.output}: expected a name that ends in .csv or .json")
+    rows, names = predict_files(
+        options.run,
+        find_images(options.paths),
+        batch_size=options.batch_size,
+        over_group=options.over_group,
+        over_seeds=options.over_seeds,
+    )
+    write(rows, names, options.output)
+    return rows
+
+
+def _segment(options: argparse.Namespace) -> list[Row]:
+    from experiments.predict_masks import predict_masks, write_table
+
+    rows, names = predict_masks(
+        options.run,
+        find_images(options.paths),
+        pathlib.Path(options.output or pathlib.Path(options.run) / "masks"),
+        tile_size=options.tile_size,
+        over_group=options.over_group,
+        over_seeds=options.over_seeds,
+        probabilities=options.probabilities,
+    )
+    write_table(rows, names)
+    return rows
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m experiments.predict", description="Class probabilities of new images.")
     parser.add_argument("run", help="work directory of a finished run")
     parser.add_argument("paths", nargs="+", help="image files, or folders of them", metavar="path")
-    parser.add_argument("--output", help="a .csv or .json file (default: CSV on the terminal)")
+    parser.add_argument(
+        "--output", help="a .csv or .json file (default: CSV on the terminal); of masks, a folder (default: RUN/masks)"
+    )
     parser.add_argument("--batch_size", type=int, default=64, help="images at a time (default: 64)")
     parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
     parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
+    parser.add_argument(
+        "--tile_size", type=int, help="of masks: side of the tiles in which larger images are read (0: whole images)"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="of masks: also write probabilities, as .npz")
     parser.add_argument(
         "--attention", metavar="DIR", help="also draw each image and its attention maps, into this folder"
     )

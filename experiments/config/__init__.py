@@ -5,6 +5,7 @@ rows          the settings of each table entry; `--config rotmnist:r4_sa`
 loading       a row or a file as a configuration
 overrides     `--config.KEY=VALUE`
 flags         the command line
+task          defaults and checks of images with labels and of images with masks
 validation    checks of a whole configuration (imports JAX, for the names of the models)
 saved         config.json in a work directory
 """

@@ -24,7 +24,7 @@ def check_continues(config: Config, workdir: pathlib.Path) -> None:
     path = workdir / FILE
     try:
         if path.exists():
-            _check_same(as_plain(config), json.loads(path.read_text()), workdir)
+            _check_same(as_plain(config), as_plain(from_plain(json.loads(path.read_text()))), workdir)
     except OSError as error:
         raise _unusable(workdir, error) from error
     except json.JSONDecodeError as error:

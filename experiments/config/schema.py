@@ -31,8 +31,9 @@ _NETWORK = {
 _DATA = {
     "dataset": Field(
         "digits",
-        "The data set. folder, table and npz are your own images; medmnist:NAME and tfds:NAME are published sets.",
-        choices=("digits", "rotmnist", "cifar10", "pcam", "folder", "table", "npz", "generated"),
+        "The data set. folder, table and npz are your own images; medmnist:NAME and tfds:NAME are published sets. A folder of "
+        "images and masks, or such arrays in a file, is a segmentation.",
+        choices=("digits", "rotmnist", "cifar10", "pcam", "membranes", "folder", "table", "npz", "generated"),
         prefixes=("medmnist:", "tfds:"),
     ),
     "data_dir": Field("data", "Folder of the data; for table and npz the file itself.", free_on_resume=True),
@@ -47,8 +48,8 @@ _DATA = {
     "downscale": Field(1, "Average squares of this many pixels a side (1: off).", POSITIVE),
     "task": Field(
         "auto",
-        "What labels mean: one class, several at once, or grades. auto goes by their shape.",
-        choices=("auto", "classes", "multi_label", "ordinal"),
+        "What labels mean: one class, several at once, grades, or a class for each pixel. auto goes by the data.",
+        choices=("auto", "classes", "multi_label", "ordinal", "segmentation"),
     ),
     "image_size": Field(
         (), "(ROWS,COLUMNS) of the images; () is their own size if it is small and the network takes it."
@@ -58,6 +59,11 @@ _DATA = {
         "How images get another size: resize stretches them, pad and crop keep their aspect.",
         choices=("resize", "pad", "crop"),
     ),
+    "tile_size": Field(
+        (),
+        "(ROWS,COLUMNS) of the tiles that training cuts out of images with masks at random places; () is whole images.",
+    ),
+    "tiles_per_epoch": Field(0, "Number of tiles in an epoch (0: enough to cover every training image).", NOT_NEGATIVE),
     "normalization": Field(
         "measured",
         "Normalization of the pixels; measured is mean 0 and deviation 1 of each channel of the training split.",
@@ -90,15 +96,26 @@ _DATA = {
 _TRAINING = {
     "batch_size": Field(16, "Images of one step, over all devices.", POSITIVE),
     "eval_batch_size": Field(256, "Images of one batch during evaluation.", POSITIVE, free_on_resume=True),
+    "eval_tile_size": Field(
+        0,
+        "Side of the overlapping tiles in which images with masks are segmented during evaluation (0: whole images).",
+        NOT_NEGATIVE,
+        free_on_resume=True,
+    ),
     "num_epochs": Field(
         30, "Number of epochs. A cosine schedule ends with the last one.", POSITIVE, free_on_resume=True
     ),
     "label_smoothing": Field(0.0, "Share of the target distribution that is uniform.", FRACTION),
+    "segmentation_loss": Field(
+        "cross_entropy_dice",
+        "Loss of a segmentation: the mean cross-entropy of the pixels, 1 - the soft Dice coefficient, or their sum.",
+        choices=("cross_entropy", "dice", "cross_entropy_dice"),
+    ),
     "class_weights": Field("none", "balanced makes every class weigh alike in the loss.", choices=("none", "balanced")),
     "best_metric": Field(
         "accuracy",
-        "The metric of the validation split that selects the best epoch.",
-        choices=("accuracy", "loss", "auc", "balanced_accuracy", "average_precision", "f1"),
+        "The metric of the validation split that selects the best epoch; for images with masks dice in place of the default.",
+        choices=("accuracy", "loss", "auc", "balanced_accuracy", "average_precision", "f1", "dice", "iou"),
     ),
     "ema_decay": Field(
         0.0,

@@ -31,9 +31,10 @@ def validate(config: Config) -> None:
         raise UserError(f"decay_factor: expected a positive number below 1 for schedule={config.schedule}; got 0")
     if not all(type(epoch) in (int, float) and 0 < epoch < _LIMIT for epoch in config.decay_epochs):
         raise UserError(f"decay_epochs: expected positive numbers; got {tuple(config.decay_epochs)}")
-    sizes = tuple(config.image_size)
-    if sizes and (len(sizes) > 3 or not all(_is_positive_integer(size) for size in sizes)):
-        raise UserError(f"image_size: expected (ROWS,COLUMNS) or (DEPTH,ROWS,COLUMNS); got {sizes}")
+    for name in ("image_size", "tile_size"):
+        sizes = tuple(config[name])
+        if sizes and (len(sizes) > 3 or not all(_is_positive_integer(size) for size in sizes)):
+            raise UserError(f"{name}: expected (ROWS,COLUMNS) or (DEPTH,ROWS,COLUMNS); got {sizes}")
     _check_overrides(config.model_overrides.to_dict())
     _check_model("model", config.model)
     if config.z2_model or config.compare_z2:
@@ -71,11 +72,6 @@ def _is_positive_integer(value: Any) -> bool:
 def _check_model(field: str, name: str) -> None:
     # Not by list_models: every name there is also valid with another group.
     try:
-        info = models.model_info(name)
+        models.model_info(name)
     except ValueError as error:
         raise UserError(f"{field}: {error}") from error
-    if info.output != "invariant":
-        raise UserError(
-            f"{field}: expected a network that classifies whole images; got {name!r}, which has logits at each position; "
-            "train it as docs/tutorials/segmentation.md does"
-        )

@@ -2,6 +2,7 @@
 
 from experiments.data._augmentation import AUGMENTATIONS as AUGMENTATIONS
 from experiments.data._augmentation import augment as augment
+from experiments.data._augmentation import augment_masks as augment_masks
 from experiments.data._augmentation import check_augmentation as check_augmentation
 from experiments.data._batches import BalancedBatches as BalancedBatches
 from experiments.data._batches import evaluation_batches as evaluation_batches
@@ -10,22 +11,28 @@ from experiments.data._batches import training_batches as training_batches
 from experiments.data._build import ReadingOptions as ReadingOptions
 from experiments.data._build import build_dataset as build_dataset
 from experiments.data._build import open_split as open_split
+from experiments.data._build_masked import build_masked as build_masked
+from experiments.data._build_masked import open_masked_split as open_masked_split
 from experiments.data._digits import load_digits as load_digits
 from experiments.data._generated import load_generated as load_generated
 from experiments.data._labels import CLASSES as CLASSES
 from experiments.data._labels import MULTI_LABEL as MULTI_LABEL
 from experiments.data._labels import ORDINAL as ORDINAL
+from experiments.data._labels import SEGMENTATION as SEGMENTATION
 from experiments.data._labels import TASKS as TASKS
 from experiments.data._labels import LabelNames as LabelNames
 from experiments.data._listing import Listing as Listing
 from experiments.data._load import DATASETS as DATASETS
 from experiments.data._load import GENERATED as GENERATED
 from experiments.data._load import check_dataset_name as check_dataset_name
+from experiments.data._load import has_masks as has_masks
 from experiments.data._load import load_dataset as load_dataset
 from experiments.data._load import load_folder as load_folder
 from experiments.data._load import load_medmnist as load_medmnist
 from experiments.data._load import load_npz as load_npz
 from experiments.data._load import load_table as load_table
+from experiments.data._masked import MaskedSource as MaskedSource
+from experiments.data._masked import TiledSource as TiledSource
 from experiments.data._normalization import MEASURED as MEASURED
 from experiments.data._normalization import NORMALIZATIONS as NORMALIZATIONS
 from experiments.data._normalization import as_unit_range as as_unit_range
@@ -38,6 +45,7 @@ from experiments.data._rotmnist import load_rotmnist as load_rotmnist
 from experiments.data._sampling import BALANCED as BALANCED
 from experiments.data._sampling import SAMPLINGS as SAMPLINGS
 from experiments.data._sampling import class_weights as class_weights
+from experiments.data._sampling import weights_of_counts as weights_of_counts
 from experiments.data._sources import ArraySource as ArraySource
 from experiments.data._sources import Batch as Batch
 from experiments.data._sources import Dataset as Dataset

@@ -105,6 +105,9 @@ AUGMENTATIONS: Mapping[str, Callable[..., Images]] = {
     "random_contrast": random_contrast,
     "random_noise": random_noise,
 }
+# Those that move pixels without computing new values.
+_EXACT = ("random_quarter_turn", "random_flip", "random_symmetry")
+_MOVING = (*_EXACT, "random_rotation", "random_crop")
 # Written for images with rows and columns.
 _PLANAR = ("random_rotation", "random_quarter_turn", "random_flip", "random_crop")
 
@@ -121,13 +124,33 @@ def augment(
       group: that random_symmetry draws from.
     """
     for position, name in enumerate(names):
-        more = {"group": group} if name == "random_symmetry" else {}
-        images = AUGMENTATIONS[name](jax.random.fold_in(key, position), images, **more)
+        images = _augment_by(name, jax.random.fold_in(key, position), images, group)
     return images
 
 
-def check_augmentation(names: Sequence[str], dim: int) -> None:
-    """Raises UserError for planar augmentations of volumes."""
+def augment_masks(
+    names: Sequence[str], key: PRNGKeyArray, masks: Array, *, group: groups.FiniteGroup | None = None
+) -> Array:
+    """Moves masks `[batch, *spatial]` as `augment` with the same key moves their images; what changes values is left out."""
+    for position, name in enumerate(names):
+        if name in _EXACT:
+            masks = _augment_by(name, jax.random.fold_in(key, position), masks[..., None], group)[..., 0]
+    return masks
+
+
+def _augment_by(name: str, key: PRNGKeyArray, images: Array, group: groups.FiniteGroup | None) -> Array:
+    more = {"group": group} if name == "random_symmetry" else {}
+    return AUGMENTATIONS[name](key, images, **more)
+
+
+def check_augmentation(names: Sequence[str], dim: int, *, masks: bool = False) -> None:
+    """Raises UserError for planar augmentations of volumes, and for those that a mask cannot follow exactly."""
+    inexact = [name for name in names if masks and name in _MOVING and name not in _EXACT]
+    if inexact:
+        raise UserError(
+            f"augmentation={','.join(inexact)} computes new values, which masks do not have; choose from "
+            f"{', '.join(_EXACT)}; tiles at random places are --config.tile_size"
+        )
     planar = [name for name in names if name in _PLANAR]
     if planar and dim != 2:
         raise UserError(

@@ -10,6 +10,7 @@ from typing import Any
 import grain
 import numpy as np
 
+from experiments.data._masked import TiledSource
 from experiments.data._sources import Batch, Source, labels_of
 from experiments.errors import UserError
 
@@ -63,7 +64,7 @@ def training_batches(
     """Iterates over this process's rows of every batch of a run; `get_state` and `set_state` save and restore the position.
 
     Args:
-      source: the training examples.
+      source: the training examples; the places of tiles depend on (seed, step) alone, too.
       batch_size: of all processes together; a multiple of their number.
       num_steps: batches in the whole run.
       seeds: one order for each; with more than one, batches get a leading axis of seeds.
@@ -84,13 +85,19 @@ def training_batches(
     mine = slice(process_index * rows, (process_index + 1) * rows)
 
     def load(step: int) -> Batch:
-        batches = [source.fetch(order[step][mine]) for order in orders]
+        batches = [_rows(source, order[step], mine, (seed, step)) for order, seed in zip(orders, seeds, strict=True)]
         if len(batches) == 1:
             return batches[0]
         return {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
 
     reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH)
     return iter(grain.MapDataset.range(num_steps).map(load).to_iter_dataset(reading))
+
+
+def _rows(source: Source, indices: np.ndarray, rows: slice, entropy: tuple[int, int]) -> Batch:
+    if isinstance(source, TiledSource):
+        return source.draw(indices, np.random.default_rng(entropy), rows)
+    return source.fetch(indices[rows])
 
 
 def evaluation_batches(source: Source, batch_size: int) -> Iterator[tuple[Batch, int]]:

@@ -27,6 +27,10 @@ class ReadingOptions:
       resize_mode: "resize", "pad" or "crop".
       downscale: side of the squares of pixels that are averaged.
       num_validation: held out where the data set has no validation split (0: an eighth).
+      num_train: training images with masks to use (0: all); others are cut off after they are read.
+      num_test: test images with masks to use (0: all).
+      tile_size: sizes of the tiles that training cuts out of images with masks; () for whole images.
+      tiles_per_epoch: their number (0: enough to cover every image).
       seed: of what is held out.
       fits: why a network cannot read an image shape, or None where it can.
     """
@@ -35,6 +39,10 @@ class ReadingOptions:
     resize_mode: str = "pad"
     downscale: int = 1
     num_validation: int = 0
+    num_train: int = 0
+    num_test: int = 0
+    tile_size: tuple[int, ...] = ()
+    tiles_per_epoch: int = 0
     seed: int = 0
     fits: Fits = lambda shape: None
 
@@ -46,14 +54,14 @@ def build_dataset(listing: Listing, options: ReadingOptions) -> Dataset:
       UserError: images that cannot be read exactly, are of several kinds, or do not suit the network.
     """
     train, validation, test, notes = listing.completed(options.num_validation, seed=options.seed)
-    headers = [*_headers(train), *_headers(validation)]
+    headers = [*headers_of(train), *headers_of(validation)]
     preprocessing, size_notes = _decide(listing.name, headers, options)
     keep = fits_in_memory(len(train) + len(validation), preprocessing)
     pixels = _open(train, preprocessing, keep=keep)
     started = time.perf_counter()
     statistics = _measure(pixels, len(train), keep=keep, seed=options.seed)
     seconds = time.perf_counter() - started
-    preprocessing = _measured(listing.name, preprocessing, statistics)
+    preprocessing = with_statistics(listing.name, preprocessing, statistics)
 
     def open_test() -> PixelSource:
         split = test()
@@ -67,7 +75,7 @@ def build_dataset(listing: Listing, options: ReadingOptions) -> Dataset:
         num_classes=len(listing.labels.names),
         labels=listing.labels,
         preprocessing=preprocessing,
-        notes=(*notes, *size_notes, *_constant_notes(train, statistics), *_reading_notes(pixels, seconds, keep)),
+        notes=(*notes, *size_notes, *constant_notes(train, statistics), *_reading_notes(pixels, seconds, keep)),
     )
 
 
@@ -108,7 +116,8 @@ def _renumbered(labels: np.ndarray, places: np.ndarray, num_classes: int) -> np.
     return result
 
 
-def _headers(split: Split) -> list[formats.Header]:
+def headers_of(split: Split) -> list[formats.Header]:
+    """The headers of the images of a split."""
     if isinstance(split.images, np.ndarray):
         return [formats.Header(split.images.shape[1:], split.images.dtype)]
     return [formats.read_header(path) for path in split.images]
@@ -154,12 +163,13 @@ def _open(split: Split, preprocessing: Preprocessing, *, keep: bool) -> np.ndarr
 
 
 def _open_checked(split: Split, preprocessing: Preprocessing) -> np.ndarray | FilePixels:
-    for path, header in zip(_names(split), _headers(split), strict=True):
+    for path, header in zip(_names(split), headers_of(split), strict=True):
         preprocessing.check(path, header)
     return _open(split, preprocessing, keep=fits_in_memory(len(split), preprocessing))
 
 
-def _measured(name: str, preprocessing: Preprocessing, statistics: Statistics) -> Preprocessing:
+def with_statistics(name: str, preprocessing: Preprocessing, statistics: Statistics) -> Preprocessing:
+    """The preprocessing with the value range and the moments that were measured."""
     low, high = value_range(np.dtype(preprocessing.dtype), statistics.low, statistics.high, name=name)
     mean, deviation = statistics.in_range(low, high)
     return dataclasses.replace(preprocessing, value_range=(low, high), mean=mean, deviation=deviation)
@@ -172,7 +182,8 @@ def _measure(pixels: np.ndarray | FilePixels, total: int, *, keep: bool, seed: i
     return measure(pixels.__getitem__, indices)
 
 
-def _constant_notes(train: Split, statistics: Statistics) -> tuple[str, ...]:
+def constant_notes(train: Split, statistics: Statistics) -> tuple[str, ...]:
+    """What the user should know of training images of a single value."""
     found = statistics.constant
     if not len(found):
         return ()

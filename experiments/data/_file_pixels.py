@@ -71,10 +71,11 @@ def fits_in_memory(num_images: int, preprocessing: Preprocessing) -> bool:
         * int(np.prod((*preprocessing.sizes, preprocessing.channels)))
         * np.dtype(preprocessing.dtype).itemsize
     )
-    return 2 * size <= _available_memory()
+    return 2 * size <= available_memory()
 
 
-def _available_memory() -> int:
+def available_memory() -> int:
+    """Bytes of memory that are available now."""
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
         available = next(line for line in lines if line.startswith("MemAvailable:"))

@@ -1,4 +1,4 @@
-"""Labels of files and tables, and the tasks that they define: single-label, multi-label or ordinal classification."""
+"""Labels of files and tables, and the tasks that they define: classification (single-label, multi-label, ordinal), segmentation."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ import numpy as np
 
 from experiments.errors import UserError
 
-CLASSES, MULTI_LABEL, ORDINAL = "classes", "multi_label", "ordinal"
-TASKS = (CLASSES, MULTI_LABEL, ORDINAL)
+CLASSES, MULTI_LABEL, ORDINAL, SEGMENTATION = "classes", "multi_label", "ordinal", "segmentation"
+TASKS = (CLASSES, MULTI_LABEL, ORDINAL, SEGMENTATION)
 SEPARATOR = "|"
 
 
@@ -18,7 +18,8 @@ class LabelNames:
 
     Attributes:
       names: of the classes, in the order of the logits.
-      task: "classes", one of them is true; "multi_label", any number is; "ordinal", classes in an order.
+      task: "classes", one of them is true; "multi_label", any number is; "ordinal", classes in an order; "segmentation", one
+        class for each pixel.
     """
 
     names: tuple[str, ...]

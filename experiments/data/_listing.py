@@ -16,7 +16,7 @@ class Split:
 
     Attributes:
       images: their files, or an array `[n, *spatial, channels]`.
-      labels: `[n]`, or `[n, classes]` of 0 and 1.
+      labels: `[n]`, or `[n, classes]` of 0 and 1; for a segmentation `[n]` masks as objects, uint8 class indices.
       groups: `[n]`, such as patients, that are never divided; None where each image is its own.
     """
 

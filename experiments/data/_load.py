@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from experiments.config import Config
+from experiments.data import layouts
 from experiments.data._build import ReadingOptions, build_dataset
+from experiments.data._build_masked import build_masked
 from experiments.data._digits import load_digits
-from experiments.data._generated import load_generated
+from experiments.data._generated import list_generated_masks, load_generated
+from experiments.data._labels import SEGMENTATION
 from experiments.data._listing import Listing
 from experiments.data._normalization import MEASURED
 from experiments.data._preprocessing import Preprocessing
@@ -23,6 +26,12 @@ from experiments.errors import UserError
 
 # Layouts of a user's own images: name -> function of (path, task).
 LAYOUTS: Mapping[str, Callable[..., Listing]] = {"folder": list_folder, "npz": list_npz, "table": list_table}
+# Layouts with masks: name -> function of a path, and whether there are masks at a path.
+_MASKED: Mapping[str, tuple[Callable[[str], Listing], Callable[[str], bool]]] = {
+    "folder": (layouts.list_masked_folder, layouts.has_masks),
+    "npz": (layouts.list_masked_npz, layouts.holds_masks),
+    "membranes": (layouts.list_membranes, lambda path: True),
+}
 # Published sets: name -> function of (directory, num_validation=, seed=).
 _PUBLISHED: Mapping[str, Callable[..., Dataset]] = {
     "digits": lambda directory, **split: load_digits(**split),
@@ -30,7 +39,7 @@ _PUBLISHED: Mapping[str, Callable[..., Dataset]] = {
 }
 _TFDS = {"cifar10": "cifar10", "pcam": "patch_camelyon"}
 # As far as a name has no part of its own, like that of medmnist:NAME and tfds:NAME.
-DATASETS = (*_PUBLISHED, *_TFDS, *LAYOUTS)
+DATASETS = tuple(dict.fromkeys((*_PUBLISHED, *_TFDS, *LAYOUTS, *_MASKED)))
 GENERATED = "generated"
 _GENERATED_VALIDATION = 64
 _PREFIXES = ("medmnist:", "tfds:")
@@ -45,28 +54,34 @@ def load_dataset(
     network: NetworkFits = lambda image_shape, num_classes: None,
     image_shape: tuple[int, ...] = (8, 8, 1),
     num_classes: int = 10,
+    masks: bool = False,
 ) -> Dataset:
     """Loads the data set that a configuration names.
 
     Args:
-      config: its fields dataset, data_dir, data_seed, task, image_size, resize_mode, downscale, normalization, num_train,
-        num_validation and num_test.
+      config: its fields dataset, data_dir, data_seed, task, image_size, resize_mode, downscale, tile_size,
+        tiles_per_epoch, normalization, num_train, num_validation and num_test.
       network: why the configured network cannot read images of a shape, or None where it can.
       image_shape: of generated images.
       num_classes: of generated images.
+      masks: whether the images have masks, see `has_masks`.
 
     Raises:
       UserError: an unknown name, data that is not there, or data that does not fit the network.
     """
     check_dataset_name(config.dataset)
-    listing = _listing(config)
-    if listing is not None:
+    listing = _masked_listing(config, image_shape, num_classes) if masks else _listing(config)
+    if listing is not None and listing.labels.task == SEGMENTATION:
+        dataset = build_masked(listing, _options(config, lambda shape: None))
+    elif listing is not None:
         dataset = build_dataset(listing, _options(config, lambda shape: network(shape, len(listing.labels.names))))
     else:
         dataset = _described(_load_published(config, image_shape, num_classes), config)
     refusal = network(dataset.image_shape, dataset.num_classes)
     if refusal is not None:
         raise UserError(f"{dataset.name}, images of {list(dataset.image_shape)}: {refusal}")
+    if masks:
+        return dataset
     test = dataset.test
     return dataclasses.replace(
         dataset,
@@ -95,6 +110,16 @@ def load_medmnist(name: str, directory: str, **options: Any) -> Dataset:
     return build_dataset(list_medmnist(name, directory), ReadingOptions(**options))
 
 
+def has_masks(dataset: str, path: str) -> bool:
+    """Whether the images of a data set have masks: the names of its folders or arrays say so.
+
+    Args:
+      dataset: its name or layout.
+      path: where it is.
+    """
+    return dataset in _MASKED and _MASKED[dataset][1](path)
+
+
 def check_dataset_name(name: str) -> None:
     """Raises UserError for a name that no data set has."""
     prefix, _, part = name.partition(":")
@@ -118,12 +143,24 @@ def _listing(config: Config) -> Listing | None:
     return None
 
 
+def _masked_listing(config: Config, image_shape: tuple[int, ...], num_classes: int) -> Listing:
+    if config.dataset == GENERATED:
+        held_out = config.num_validation or _GENERATED_VALIDATION
+        counts = (config.num_train or 3 * held_out, held_out, config.num_test or held_out)
+        return list_generated_masks(image_shape, num_classes, counts=counts, seed=config.data_seed)
+    return _MASKED[config.dataset][0](config.data_dir)
+
+
 def _options(config: Config, fits: Callable[[tuple[int, ...]], str | None]) -> ReadingOptions:
     return ReadingOptions(
         image_size=tuple(config.image_size),
         resize_mode=config.resize_mode,
         downscale=config.downscale,
         num_validation=config.num_validation,
+        num_train=config.num_train,
+        num_test=config.num_test,
+        tile_size=tuple(config.tile_size),
+        tiles_per_epoch=config.tiles_per_epoch,
         seed=config.data_seed,
         fits=fits,
     )

@@ -9,6 +9,8 @@ from experiments.data import formats
 from experiments.data._resize import resize
 from experiments.errors import UserError
 
+# Images with masks keep their sizes: the network reads tiles of them in training, and whole images otherwise.
+KEEP = "keep"
 _BYTES = (0.0, 255.0)
 _UNIT = (0.0, 1.0)
 # float32 tells this many integers apart.
@@ -20,9 +22,9 @@ class Preprocessing:
     """Sizes, channels, range and moments of the images of a data set.
 
     Attributes:
-      sizes: of the spatial axes of a decoded image.
+      sizes: of the spatial axes of a decoded image; of a tile for "keep".
       channels: of every image; grey images are repeated where a data set has three.
-      resize_mode: "resize", "pad" or "crop".
+      resize_mode: "resize", "pad" or "crop"; "keep" leaves every image its own sizes.
       dtype: of the files: "uint8", "uint16", ...
       value_range: the file values that become 0 and 1.
       mean: of each channel over the training split, after that.
@@ -76,10 +78,10 @@ class Preprocessing:
             )
 
     def fit(self, pixels: np.ndarray) -> np.ndarray:
-        """The sizes and channels of the data set."""
+        """The sizes and channels of the data set; for "keep" the channels alone."""
         if pixels.dtype == np.uint8 and self.dtype != "uint8":
             pixels = pixels / np.float32(255)
-        sized = resize(pixels, self.sizes, mode=self.resize_mode)
+        sized = pixels if self.resize_mode == KEEP else resize(pixels, self.sizes, mode=self.resize_mode)
         return np.repeat(sized, self.channels, axis=-1) if sized.shape[-1] < self.channels else sized
 
     def to_unit_range(self, images: np.ndarray) -> np.ndarray:

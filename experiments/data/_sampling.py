@@ -25,6 +25,10 @@ def class_weights(labels: np.ndarray, num_classes: int, task: str) -> np.ndarray
     if task == MULTI_LABEL:
         present = labels.sum(axis=0)
         return np.where(present > 0, (len(labels) - present) / np.maximum(present, 1), 1).astype(np.float32)
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return weights_of_counts(np.bincount(labels, minlength=num_classes))
+
+
+def weights_of_counts(counts: np.ndarray) -> np.ndarray:
+    """The weights n / (K n_c) of classes with n_c examples or pixels; 1 for a class without any."""
+    weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.where(counts > 0, weights, 1).astype(np.float32)

@@ -220,6 +220,11 @@ class Dataset:
         return self.labels or LabelNames(tuple(map(str, range(self.num_classes))), CLASSES)
 
     @property
+    def num_train(self) -> int:
+        """The number of training images; an epoch may read tiles of them."""
+        return getattr(self.train, "num_images", len(self.train))
+
+    @property
     def image_shape(self) -> tuple[int, ...]:
         """The spatial sizes and the channels of one image."""
         return self.train.fetch(np.arange(1))["image"].shape[1:]

@@ -16,7 +16,7 @@ def hold_out(
     """Draws the examples that stay and those that are held out.
 
     Args:
-      labels: `[n]`, whose proportions are kept where every class allows it, or `[n, classes]`.
+      labels: `[n]`, whose proportions are kept where every class allows it; otherwise `[n, classes]`, or masks as objects.
       groups: `[n]`, such as patients, which stay together; None where each example is its own.
       number: of examples to hold out (0: an eighth); with groups, about so many.
       seed: of the draw.
@@ -43,7 +43,7 @@ def hold_out(
             raise UserError(f"{name}: all examples belong to one group; expected at least two to hold one out")
         share = min(max(number / total, 1 / len(np.unique(groups))), 1 - 1 / len(np.unique(groups)))
         split = GroupShuffleSplit(1, test_size=share, random_state=seed).split(places, groups=groups)
-    elif labels.ndim == 1 and _can_be_stratified(labels, number):
+    elif labels.ndim == 1 and labels.dtype != object and _can_be_stratified(labels, number):
         split = StratifiedShuffleSplit(1, test_size=number, random_state=seed).split(places, labels)
     else:
         split = ShuffleSplit(1, test_size=number, random_state=seed).split(places)

@@ -7,7 +7,6 @@ import numpy as np
 
 # Where images do not stay in memory, so many of them are measured.
 SAMPLE = 4096
-_CHUNK = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +35,20 @@ class Statistics:
         return tuple(((self.mean - low) / scale).tolist()), tuple((deviation / scale).tolist())
 
 
-def measure(pixels: Callable[[np.ndarray], np.ndarray], indices: np.ndarray) -> Statistics:
+def measure(pixels: Callable[[np.ndarray], np.ndarray], indices: np.ndarray, *, chunk: int = 64) -> Statistics:
     """Measures images chunk by chunk, in float64.
 
     Args:
       pixels: indices to `[n, *spatial, channels]`.
       indices: which images.
+      chunk: images read at a time; 1 if they have several sizes.
     """
     lows, highs, sums, squares, constant, count = [], [], [], [], [], 0
     first = pixels(indices[:1])
     # About the mean of the first image: large values with small variance would lose it to round-off.
     shift = first.reshape(-1, first.shape[-1]).mean(axis=0, dtype=np.float64)
-    for start in range(0, len(indices), _CHUNK):
-        chosen = indices[start : start + _CHUNK]
+    for start in range(0, len(indices), chunk):
+        chosen = indices[start : start + chunk]
         images = pixels(chosen)
         flat = images.reshape(len(images), -1, images.shape[-1])
         low, high = flat.min(axis=(1, 2)), flat.max(axis=(1, 2))

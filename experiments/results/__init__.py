@@ -1,6 +1,7 @@
 """Results of a run: metrics, summaries, logs and plots. Nothing here depends on how a network is trained.
 
 metrics        loss, accuracy, confusion matrix, calibration of logits
+segmentation   Dice, intersection over union, Hausdorff distance of masks
 equivariance   how much logits change under the group
 audits         the equivariance error of every layer
 logs           metrics.jsonl, TensorBoard, the terminal

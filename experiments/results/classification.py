@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.data import CLASSES, MULTI_LABEL, ORDINAL
 from experiments.results import metrics
+from experiments.results.intervals import percentile_interval, plain
 
 RESAMPLES = 200
 # Above this many examples, fewer resamples take as long.
@@ -36,7 +37,7 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray, task: str, *,
     for name, function in METRICS[task].items():
         value = _mean(function, labels, probabilities)
         resampled = [_mean(function, labels[draw], probabilities[:, draw]) for draw in draws]
-        result[name] = {"value": _plain(value), "interval": _interval(resampled)}
+        result[name] = {"value": plain(value), "interval": percentile_interval(resampled)}
     if task != MULTI_LABEL:
         # A bootstrap of answers that are all right has no width.
         interval = metrics.confidence_interval(result["accuracy"]["value"], len(labels))
@@ -152,12 +153,3 @@ def _quiet(function: Values, labels: np.ndarray, probabilities: np.ndarray) -> f
 
 def _mean(function: Values, labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.mean([_quiet(function, labels, of_seed) for of_seed in probabilities]))
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _interval(values: list[float]) -> list[float] | None:
-    known = np.asarray(values)[~np.isnan(values)]
-    return [float(bound) for bound in np.percentile(known, (2.5, 97.5))] if known.size else None

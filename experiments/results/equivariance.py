@@ -1,6 +1,6 @@
 """How much the logits of a network change when its input is transformed by the group."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -53,3 +53,41 @@ def logit_changes(
         "relative": [float(error) for error in np.asarray(relative)],
         "absolute": float(max(changes)),
     }
+
+
+def logit_map_changes(
+    logits: Callable[[np.ndarray], np.ndarray], images: Sequence[np.ndarray], *, group: groups.FiniteGroup
+) -> dict[str, Any]:
+    """How far logits at each position are from moving with their images; those of an equivariant network do, up to rounding.
+
+    Args:
+      logits: from `[1, *sizes, channels]` to `[1, *sizes, classes]`, with a leading axis of seeds if there are several.
+      images: `[*sizes, channels]`, of any sizes.
+      group: the symmetry.
+
+    Returns:
+      `elements`: the elements that preserve the grid; `relative`: the largest error of each over the images, as
+      `gequi_jax.testing` defines it; `absolute`: the largest change of any logit; `changed_pixels`: for each element the
+      share of pixels that have another class than the moved segmentation.
+    """
+    elements = actions.grid_preserving_elements(group)
+    relative, changed, absolute = np.zeros((len(images), len(elements))), np.zeros((len(images), len(elements))), 0.0
+    for row, image in enumerate(images):
+        upright = _seeds_as_batch(logits(image[None]), group.dim)
+        for column, element in enumerate(elements):
+            move = transformed(group, element)
+            expected, got = move(upright), _seeds_as_batch(logits(move(image[None])), group.dim)
+            relative[row, column] = np.linalg.norm(got - expected) / np.linalg.norm(expected)
+            changed[row, column] = np.mean(got.argmax(-1) != expected.argmax(-1))
+            absolute = max(absolute, float(np.abs(got - expected).max()))
+    return {
+        "elements": elements,
+        "relative": relative.max(axis=0).tolist(),
+        "absolute": absolute,
+        "changed_pixels": changed.mean(axis=0).tolist(),
+    }
+
+
+def _seeds_as_batch(logits: np.ndarray, dim: int) -> np.ndarray:
+    """Logits of one image as `[seeds, *sizes, classes]`."""
+    return logits.reshape(-1, *logits.shape[-1 - dim :])

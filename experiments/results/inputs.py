@@ -57,6 +57,14 @@ def recall(workdir: pathlib.Path, config: Config) -> tuple[data.Preprocessing, d
         raise UserError(f"{path} cannot be read ({error}); train the run again") from error
 
 
+def task_of(workdir: pathlib.Path) -> str | None:
+    """The task of a run, or None where its directory does not say."""
+    try:
+        return json.loads((workdir / FILE).read_text()).get("task")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def count_test_read(workdir: pathlib.Path, command: str) -> int:
     """Records that the test split is about to be read, and returns how often it was, this time included."""
     path = workdir / TEST_READS

@@ -1,7 +1,7 @@
 """The pictures of a finished run: learning curve, predictions, confusion matrix, feature maps."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,6 +28,21 @@ def draw_results(workdir: pathlib.Path, images: np.ndarray, logits: np.ndarray, 
     if labels.ndim == 1:
         plots.predictions(mosaic(images), first_seed, labels, workdir / "predictions.png")
         plots.confusion(metrics.confusion_matrix(logits, labels), workdir / "confusion.png")
+
+
+def draw_segmentations(workdir: pathlib.Path, examples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    """Draws the learning curve, and test images beside their masks, the predicted masks and the pixels that differ.
+
+    Args:
+      workdir: the directory of the run, with its metrics.jsonl.
+      examples: images `[*sizes, channels]` in [0, 1], masks and predicted masks `[*sizes]`; volumes are drawn as slices.
+    """
+    plots.learning_curve(logs.read_metrics(workdir), workdir / "learning_curve.png")
+    views = [
+        (mosaic(image[None])[0], mosaic(mask[None, ..., None])[0, ..., 0], mosaic(found[None, ..., None])[0, ..., 0])
+        for image, mask, found in examples
+    ]
+    plots.segmentations(views, workdir / "segmentations.png")
 
 
 def draw_feature_maps(

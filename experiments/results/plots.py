@@ -1,6 +1,7 @@
 """Pictures from arrays: learning curve, predictions on test images, feature maps, confusion matrix."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,31 @@ def predictions(images: np.ndarray, logits: np.ndarray, labels: np.ndarray, path
         axes.text(*place, title, ha="center", va="center", fontsize=8, color="black" if right else "red")
     _show(axes, page)
     axes.axis("off")
+    _save(figure, path)
+
+
+def segmentations(examples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], path: pathlib.Path) -> None:
+    """Images, their masks, the predicted masks and, in red, the pixels that differ: one row for each image.
+
+    Args:
+      examples: images `[rows, columns, channels]`, masks and predicted masks `[rows, columns]`.
+      path: the file.
+    """
+    most = max(mask.max() for _, *masks in examples for mask in masks)
+    figure = Figure(figsize=(9, 2.4 * len(examples)), layout="constrained")
+    grid = figure.subplots(len(examples), 4, squeeze=False)
+    for axes, (image, truth, predicted) in zip(grid, examples, strict=True):
+        wrong = truth != predicted
+        _show(axes[0], image)
+        for panel, mask in zip(axes[1:3], (truth, predicted), strict=True):
+            panel.imshow(
+                mask, cmap="gray" if most < 2 else "viridis", vmin=0, vmax=max(most, 1), interpolation="nearest"
+            )
+        axes[3].imshow(wrong, cmap="Reds", vmin=0, vmax=1, interpolation="nearest")
+        titles = ("image", "truth", "prediction", f"error: {100 * wrong.mean():.1f} % of the pixels")
+        for panel, title in zip(axes, titles, strict=True):
+            panel.set_title(title, fontsize=9)
+            panel.axis("off")
     _save(figure, path)
 
 

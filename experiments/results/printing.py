@@ -29,7 +29,8 @@ def summary_lines(result: dict[str, Any], workdir: pathlib.Path) -> Iterator[tup
     yield "test accuracy", _accuracy(result)
     yield from _symmetry(result)
     yield from _metrics(result.get("test_metrics", {}))
-    yield "calibration error", _percent(result["calibration_error"])
+    if "calibration_error" in result:
+        yield "calibration error", _percent(result["calibration_error"])
     yield "parameters", f"{result['parameters']:,}"
     waiting = 100 * result["waiting_for_input"]
     yield "images per second", f"{result['images_per_second']:,.0f} ({waiting:.1f} % of the time waiting for input)"
@@ -42,7 +43,8 @@ def summary_lines(result: dict[str, Any], workdir: pathlib.Path) -> Iterator[tup
 
 def _accuracy(result: dict[str, Any]) -> str:
     low, high = result["test_accuracy_interval"]
-    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}, {result['num_test']:,} images"
+    pixels = "pixels of " if result.get("task") == "segmentation" else ""
+    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}, {pixels}{result['num_test']:,} images"
     if result["test_accuracy_std"] is not None:
         deviation = 100 * result["test_accuracy_std"]
         interval += f", mean of {len(result['seeds'])} seeds, standard deviation {deviation:.2f}"
@@ -50,16 +52,25 @@ def _accuracy(result: dict[str, Any]) -> str:
 
 
 def _symmetry(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if not result["quarter_turn_accuracy"]:
+    name = next((name for name in ("accuracy", "dice") if result.get(f"quarter_turn_{name}")), None)
+    if name is None:
         return
-    rotated = ", ".join(f"{100 * accuracy:.2f}" for accuracy in result["quarter_turn_accuracy"])
+    rotated = ", ".join(f"{100 * value:.2f}" for value in result[f"quarter_turn_{name}"])
     changes = result["equivariance"]
     is_volume = changes.get("dim") == 3
-    yield f"at 0, 90, 180, 270 degrees{' in the slices' if is_volume else ''}", f"{rotated} %"
+    where = (
+        f"{'Dice in tiles ' if name == 'dice' else ''}at 0, 90, 180, 270 degrees{' in the slices' if is_volume else ''}"
+    )
+    yield where, f"{rotated} %"
     elements = "permutations and flips of the axes," if is_volume else "elements of"
     where = f"under {len(changes['elements'])} {elements} {changes['group']}"
     size = f"{changes['absolute']:.2e}, relative {max(changes['relative']):.2e}"
     yield "largest change of any logit", f"{size}, {where}"
+    if "changed_pixels" in changes:
+        yield (
+            "pixels of another class",
+            f"{100 * max(changes['changed_pixels']):.4f} % at most, under the same elements",
+        )
 
 
 def _metrics(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,7 @@ def load(workdir: pathlib.Path) -> dict[str, Any] | None:
 
 def comparison(result: dict[str, Any]) -> dict[str, Any]:
     """The part of a summary that the summary of another run quotes."""
-    return {**{name: result[name] for name in _COMPARED}, "seed": result["seeds"][0]}
+    return {**{name: result.get(name) for name in _COMPARED}, "seed": result["seeds"][0]}
 
 
 def recorded(model: str, dataset: str) -> dict[str, Any] | None:

@@ -83,7 +83,15 @@ def load_data(config: Config) -> data.Dataset:
         network=network_fits(config),
         image_shape=image_shape(config),
         num_classes=num_classes(config),
+        masks=has_masks(config),
     )
+
+
+def has_masks(config: Config) -> bool:
+    """Whether the images of a configuration have masks; generated ones have what the network learns."""
+    if config.dataset == data.GENERATED:
+        return models.model_info(config.model).output == "grid"
+    return data.has_masks(config.dataset, config.data_dir)
 
 
 def network_fits(config: Config) -> Callable[[tuple[int, ...], int], str | None]:

@@ -9,11 +9,14 @@ from flax import nnx
 
 from experiments import data
 from experiments.trained.run import Run
+from experiments.trained.tiles import whole_or_tiled
 from gequi_jax import actions
 
 
 def probability_function(runs: Sequence[Run], *, over_group: bool) -> Callable[[np.ndarray], np.ndarray]:
     """A function of a batch of images, as `Preprocessing.to_unit_range` gives them, to probabilities `[n, classes]`.
+
+    Those of a segmentation are `[n, *sizes, classes]`; where images are moved, theirs are moved back.
 
     Args:
       runs: one for each seed; their probabilities are averaged.
@@ -23,9 +26,23 @@ def probability_function(runs: Sequence[Run], *, over_group: bool) -> Callable[[
     return lambda images: np.mean([np.asarray(function(images)) for function in functions], axis=0)
 
 
+def segmentation_function(
+    runs: Sequence[Run], *, over_group: bool, tile_size: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of one image `[*sizes, channels]`, of any sizes, to probabilities `[*sizes, classes]`.
+
+    Args:
+      runs: one for each seed; their probabilities are averaged.
+      over_group: average over the images moved by all elements of the group that map the grid to itself.
+      tile_size: side of the tiles in which larger images are read (0: whole images); by default as in the run.
+    """
+    side: int = runs[0].config.eval_tile_size if tile_size is None else tile_size
+    return whole_or_tiled(runs[0].model, probability_function(runs, over_group=over_group), side)
+
+
 def _of_one(run: Run, *, over_group: bool) -> Callable[[np.ndarray], jax.Array]:
     graph, state = nnx.split(run.model)
-    several = run.labels.task == data.MULTI_LABEL
+    several, by_pixel = (run.labels.task == task for task in (data.MULTI_LABEL, data.SEGMENTATION))
     elements = actions.grid_preserving_elements(run.group) if over_group else (None,)
 
     @jax.jit
@@ -38,7 +55,10 @@ def _of_one(run: Run, *, over_group: bool) -> Callable[[np.ndarray], jax.Array]:
         for element in elements:
             moved = images if element is None else actions.act_on_grid(element, jnp.asarray(images), group=run.group)
             answers = logits(state, moved)
-            total = total + (jax.nn.sigmoid(answers) if several else jax.nn.softmax(answers))
+            values = jax.nn.sigmoid(answers) if several else jax.nn.softmax(answers)
+            if by_pixel and element is not None:
+                values = actions.act_on_grid(int(run.group.inverses[element]), values, group=run.group)
+            total = total + values
         return total / len(elements)
 
     return probabilities

@@ -1,6 +1,7 @@
 """Training: one run from its configuration to its summary. The only package that imports optax.
 
 run           the whole run; `loop` its epochs, `finish` the evaluation of the best weights
+tasks         what is learned: `labelled` images or images with masks, `segmented`; losses in `objective`, `pixel_objective`
 recipe        optimiser, schedule, augmentation and the rest, as one value
 state         everything that a step changes
 step          the functions of one step, pure

@@ -1,7 +1,8 @@
-"""Logits of a whole split."""
+"""Logits of a network, and what the loop needs to know of a validation."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,20 @@ from experiments import data
 from experiments.training.parallel import Layout
 from experiments.training.program import Program
 from experiments.training.state import TrainState
+
+
+class Validation(NamedTuple):
+    """Results on the validation split, of each seed if there are several.
+
+    Attributes:
+      loss: the cross-entropy.
+      accuracy: the share of right answers.
+      selecting: the metric that selects the best epoch; larger is better.
+    """
+
+    loss: np.ndarray
+    accuracy: np.ndarray
+    selecting: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,3 +70,18 @@ class Predictor:
             logits.append(np.asarray(self.program.logits(self.state, self.layout.place_whole(images)))[..., :count, :])
             labels.append(batch["label"][:count])
         return np.concatenate(logits, axis=-2), np.concatenate(labels)
+
+
+def accuracy_fields(accuracies: np.ndarray, interval: list[float] | None) -> dict[str, Any]:
+    """The accuracy of the test split as the summary has it, plain data.
+
+    Args:
+      accuracies: of each seed.
+      interval: of their mean.
+    """
+    return {
+        "test_accuracy": float(accuracies.mean()),
+        "test_accuracy_by_seed": accuracies.tolist(),
+        "test_accuracy_std": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
+        "test_accuracy_interval": interval,
+    }

@@ -9,20 +9,20 @@ import jax
 import numpy as np
 from flax import nnx
 
-from experiments import data
 from experiments.errors import UserError
-from experiments.results import audits, classification, metrics
+from experiments.results import audits
 from experiments.results.logs import MetricsLog, Terminal
 from experiments.trained.weights import put_weights
 from experiments.training import divergence
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.clock import Clock
-from experiments.training.evaluation import Predictor
+from experiments.training.evaluation import Predictor, Validation
 from experiments.training.interruption import StopRequest
 from experiments.training.parallel import Layout
 from experiments.training.plan import Plan
 from experiments.training.program import Program
 from experiments.training.state import TrainState, inference_params
+from experiments.training.tasks import Task
 from gequi_jax import groups
 
 
@@ -68,9 +68,10 @@ class Loop:
     """The training loop of one run."""
 
     plan: Plan
+    task: Task
     program: Program
     layout: Layout
-    validation: data.Source
+    validation: Any
     outputs: Outputs
     auditor: Auditor
     stop: StopRequest
@@ -115,34 +116,38 @@ class Loop:
     def _end_epoch(self, state: TrainState, step: int, epoch: int, batches: grain.DatasetIterator) -> TrainState:
         with self.clock.evaluating():
             predictor = Predictor(self.program, state, self.layout, self.plan.eval_batch_size)
-            logits, labels = predictor.predict(self.validation)
-            validation = metrics.summarize(logits, labels, self.plan.task)
-            selecting = classification.metric(self.plan.best_metric, logits, labels, self.plan.task)
+            validation = self.task.validate(predictor, self.validation)
         record = self._epoch_record(state, validation) | {"kind": "epoch", "step": step, "epoch": epoch}
         if self.plan.best_metric not in ("accuracy", "loss"):
-            record |= _by_seed(f"validation_{self.plan.best_metric}", selecting)
+            record |= _by_seed(f"validation_{self.plan.best_metric}", validation.selecting)
         self.outputs.log.write(record)
         if _is_due(epoch, self.plan.audit_every_epochs):
             self.auditor.audit(state, step, f"after epoch {epoch}", table=False)
-        state = self.program.end_epoch(state, self.layout.replicate(np.asarray(validation["loss"], np.float32)))
-        self.outputs.checkpoints.save(step, state, self._position(batches), accuracy=float(np.mean(selecting)))
+        state = self.program.end_epoch(state, self.layout.replicate(np.asarray(validation.loss, np.float32)))
+        self.outputs.checkpoints.save(
+            step, state, self._position(batches), accuracy=float(np.mean(validation.selecting))
+        )
         self.outputs.terminal.say(
             f"epoch {epoch:3d}/{self.plan.num_epochs}  train loss {record['train_loss']:.4f} accuracy "
             f"{record['train_accuracy']:.3f}  validation loss {record['validation_loss']:.4f} accuracy "
-            f"{record['validation_accuracy']:.3f}  {record['images_per_second']:,.0f} images/s"
+            f"{record['validation_accuracy']:.3f}{self._selecting(record)}  {record['images_per_second']:,.0f} images/s"
         )
         return state
 
-    def _epoch_record(self, state: TrainState, validation: dict[str, Any]) -> dict[str, Any]:
+    def _epoch_record(self, state: TrainState, validation: Validation) -> dict[str, Any]:
         train = {name: np.asarray(total) / self.plan.steps_per_epoch for name, total in state.totals.items()}
         return {
             **_by_seed("train_loss", train["loss"]),
             **_by_seed("train_accuracy", train["correct"]),
-            **_by_seed("validation_loss", validation["loss"]),
-            **_by_seed("validation_accuracy", validation["accuracy"]),
+            **_by_seed("validation_loss", validation.loss),
+            **_by_seed("validation_accuracy", validation.accuracy),
             "learning_rate": float(np.mean(np.asarray(self.program.learning_rate(state)))),
             **self.clock.statistics(),
         }
+
+    def _selecting(self, record: dict[str, Any]) -> str:
+        name = self.plan.best_metric
+        return "" if name in ("accuracy", "loss") else f" {name} {record[f'validation_{name}']:.3f}"
 
     def _log_step(self, step: int, epoch: int, results: dict[str, jax.Array]) -> None:
         loss, accuracy = np.asarray(results["loss"]), np.asarray(results["accuracy"])

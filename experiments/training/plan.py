@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from experiments import data
 from experiments.config import Config
 from experiments.errors import UserError
 
@@ -17,7 +16,6 @@ class Plan:
       eval_batch_size: images of a batch during evaluation.
       steps_per_epoch: number of updates in one epoch; the incomplete batch is dropped.
       num_epochs: number of epochs.
-      task: what labels mean, see `experiments.data`.
       best_metric: metric of the validation split that selects the best epoch.
       log_every_steps, checkpoint_every_steps, audit_every_epochs: 0 for never.
     """
@@ -27,7 +25,6 @@ class Plan:
     eval_batch_size: int
     steps_per_epoch: int
     num_epochs: int
-    task: str
     best_metric: str
     log_every_steps: int
     checkpoint_every_steps: int
@@ -39,8 +36,8 @@ class Plan:
         return self.steps_per_epoch * self.num_epochs
 
 
-def create_plan(config: Config, num_train: int, task: str = data.CLASSES) -> Plan:
-    """The plan of a configuration for a number of training images and a task.
+def create_plan(config: Config, num_train: int) -> Plan:
+    """The plan of a configuration for a number of training images.
 
     Raises:
       UserError: fewer images than one batch, or too many steps.
@@ -60,7 +57,6 @@ def create_plan(config: Config, num_train: int, task: str = data.CLASSES) -> Pla
         eval_batch_size=config.eval_batch_size,
         steps_per_epoch=steps_per_epoch,
         num_epochs=config.num_epochs,
-        task=task,
         best_metric=config.best_metric,
         log_every_steps=config.log_every_steps,
         checkpoint_every_steps=config.checkpoint_every_steps,

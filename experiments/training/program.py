@@ -18,6 +18,7 @@ from experiments.config import Config
 from experiments.training import step
 from experiments.training.objective import Objective
 from experiments.training.parallel import Layout
+from experiments.training.pixel_objective import PixelObjective
 from experiments.training.recipe import Recipe, create_recipe
 from experiments.training.state import Graphs, Metrics, TrainState, initial_state
 
@@ -50,7 +51,7 @@ def create_program(
     normalize: Callable[[Array], Array],
     steps_per_epoch: int,
     layout: Layout,
-    objective: Objective | None = None,
+    objective: Objective | PixelObjective | None = None,
 ) -> tuple[Program, TrainState]:
     """Builds the network of every seed and compiles the functions that train them.
 

@@ -10,6 +10,7 @@ from experiments.config import Config
 from experiments.trained.build import augmentation_group
 from experiments.training import optimizers
 from experiments.training.objective import Objective
+from experiments.training.pixel_objective import PixelObjective
 from gequi_jax import groups
 
 
@@ -34,7 +35,7 @@ class Recipe:
     normalize: Callable[[Array], Array]
     augmentation: tuple[str, ...]
     group: groups.FiniteGroup
-    objective: Objective
+    objective: Objective | PixelObjective
     ema_decay: float
 
 
@@ -43,7 +44,7 @@ def create_recipe(
     steps_per_epoch: int,
     *,
     normalize: Callable[[Array], Array],
-    objective: Objective | None = None,
+    objective: Objective | PixelObjective | None = None,
 ) -> Recipe:
     """The recipe of a configuration.
 

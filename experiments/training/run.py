@@ -12,12 +12,19 @@ import jax
 from flax import nnx
 
 from experiments import data
-from experiments.config import Config, saved
+from experiments.config import Config, saved, task
 from experiments.config.validation import validate
 from experiments.errors import UserError
 from experiments.results import inputs, printing, summary
 from experiments.results.logs import MetricsLog, Terminal
-from experiments.trained.build import build_model, compute_dtype, load_data, model_group, with_data_shapes
+from experiments.trained.build import (
+    build_model,
+    compute_dtype,
+    has_masks,
+    load_data,
+    model_group,
+    with_data_shapes,
+)
 from experiments.trained.weights import put_weights
 from experiments.training import finish, locking
 from experiments.training.checkpoints import Checkpoints
@@ -25,11 +32,11 @@ from experiments.training.clock import Clock
 from experiments.training.evaluation import Predictor
 from experiments.training.interruption import StopRequest, stop_on_signals
 from experiments.training.loop import Auditor, Loop, Outputs, num_updates
-from experiments.training.objective import Objective
 from experiments.training.parallel import Layout, create_layout
 from experiments.training.plan import Plan, create_plan
 from experiments.training.program import Program, create_program
 from experiments.training.state import TrainState, inference_params
+from experiments.training.tasks import Task, create_task
 
 
 def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
@@ -47,7 +54,7 @@ def run(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     """
     validate(config)
     try:
-        return _run(config, workdir)
+        return _run(task.for_data(config, masks=has_masks(config)), workdir)
     except OSError as error:
         # A full disk, or a directory that was removed. Files are written under another name until they are complete.
         raise UserError(
@@ -82,10 +89,15 @@ class Job:
 
     config: Config
     workdir: pathlib.Path
-    dataset: data.Dataset
+    task: Task
     layout: Layout
     plan: Plan
     program: Program
+
+    @property
+    def dataset(self) -> data.Dataset:
+        """The data set."""
+        return self.task.dataset
 
     def build(self) -> nnx.Module:
         """The network of the first seed, untrained."""
@@ -128,28 +140,30 @@ def _train(config: Config, workdir: pathlib.Path, stop: StopRequest) -> dict[str
 
 def _prepare(config: Config, workdir: pathlib.Path) -> tuple[Job, TrainState]:
     dataset = load_data(config)
-    data.check_augmentation(config.augmentation, len(dataset.image_shape) - 1)
+    masks = dataset.label_names.task == data.SEGMENTATION
+    data.check_augmentation(config.augmentation, len(dataset.image_shape) - 1, masks=masks)
     config = with_data_shapes(config, dataset.image_shape, dataset.num_classes)
     layout = create_layout(config.num_devices, batch_size=config.batch_size, seeded=config.num_seeds > 1)
-    plan = create_plan(config, len(dataset.train), dataset.label_names.task)
+    plan = create_plan(config, len(dataset.train))
+    learned = create_task(config, dataset)
     program, state = create_program(
         config,
         functools.partial(build_model, config, dtype=compute_dtype(config)),
         normalize=data.normalization(config.normalization, dataset.preprocessing),
         steps_per_epoch=plan.steps_per_epoch,
         layout=layout,
-        objective=Objective.of(config, dataset),
+        objective=learned.objective(),
     )
-    return Job(config, workdir, dataset, layout, plan, program), state
+    return Job(config, workdir, learned, layout, plan, program), state
 
 
 def _announcement(job: Job, step: int) -> Iterator[str]:
     yield (
-        f"{job.config.model}: {job.program.num_parameters:,} parameters; {job.dataset.name}: {len(job.dataset.train):,} "
+        f"{job.config.model}: {job.program.num_parameters:,} parameters; {job.dataset.name}: {job.dataset.num_train:,} "
         f"training and {len(job.dataset.validation):,} validation images; {job.layout.mesh.size} "
         f"{jax.devices()[0].platform} device(s); in {job.workdir}"
     )
-    for note in job.dataset.notes:
+    for note in (*job.dataset.notes, *job.task.notes()):
         yield f"{job.dataset.name}: {note}"
     if step:
         yield f"resuming at step {step}, epoch {step // job.plan.steps_per_epoch + 1}"
@@ -162,7 +176,7 @@ def _train_and_evaluate(
     auditor = Auditor(outline, model_group(job.config), job.dataset.image_shape, len(job.plan.seeds) > 1, outputs)
     if job.config.audit and num_updates(state) == 0:
         auditor.audit(state, 0, "before training", table=True)
-    loop = Loop(job.plan, job.program, job.layout, job.dataset.validation, outputs, auditor, stop, clock)
+    loop = Loop(job.plan, job.task, job.program, job.layout, job.dataset.validation, outputs, auditor, stop, clock)
     state = loop.train(state, batches)
     if stop:
         outputs.checkpoints.wait()
@@ -175,9 +189,8 @@ def _train_and_evaluate(
     if job.config.audit:
         auditor.audit(state, job.plan.num_steps, f"after training, of epoch {epoch}", table=True, final=True)
     return finish.evaluate_run(
-        job.config,
+        job.task,
         Predictor(job.program, state, job.layout, job.plan.eval_batch_size),
-        job.dataset,
         workdir=job.workdir,
         build_trained=lambda: job.trained(state),
         statistics=clock.statistics() | {"best_epoch": epoch},

@@ -23,18 +23,18 @@ def train_step(
       recipe: how the network is trained.
       graphs: the static parts of the network.
       state: before the step.
-      batch: `image` and `label`.
+      batch: `image` and `label`, which is a mask for a segmentation.
 
     Returns:
       The state after the step, and the loss and the accuracy of the batch.
     """
     key = jax.random.fold_in(state.key, state.step)
-    images = data.augment(recipe.augmentation, key, data.as_unit_range(batch["image"]), group=recipe.group)
+    images, labels = augmented(recipe, key, data.as_unit_range(batch["image"]), batch["label"])
 
     def loss_of(params: Any) -> tuple[Array, tuple[Array, Any]]:
         logits, other = forward(recipe, graphs.train, params, state.other, images)
-        loss = jnp.mean(recipe.objective.losses(logits, batch["label"]))
-        accuracy = jnp.mean(recipe.objective.correct(logits, batch["label"]))
+        loss = jnp.mean(recipe.objective.losses(logits, labels))
+        accuracy = jnp.mean(recipe.objective.correct(logits, labels))
         return loss, (accuracy, other)
 
     (loss, (accuracy, other)), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -51,6 +51,14 @@ def train_step(
     )
     totals = {"loss": state.totals["loss"] + loss, "correct": state.totals["correct"] + accuracy}
     return updated._replace(other=other, totals=totals, divergence=noted), {"loss": loss, "accuracy": accuracy}
+
+
+def augmented(recipe: Recipe, key: Array, images: Array, labels: Array) -> tuple[Array, Array]:
+    """Augmented images and their labels; masks move with their images."""
+    moved = data.augment(recipe.augmentation, key, images, group=recipe.group)
+    if labels.shape == images.shape[:-1]:
+        labels = data.augment_masks(recipe.augmentation, key, labels, group=recipe.group)
+    return moved, labels
 
 
 def forward(recipe: Recipe, graph: nnx.GraphDef, params: Any, other: Any, images: Array) -> tuple[Array, Any]:

@@ -1,6 +1,7 @@
 """Predictions for images that are larger than memory: overlapping tiles of which only the exact middle is kept."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +17,12 @@ _Part = tuple[int, int, int]
 
 
 def predict_in_tiles(
-    model: UNet, x: Float[Array | np.ndarray, "batch *spatial channels"], *, tile_size: int, margin: int | None = None
+    model: UNet,
+    x: Float[Array | np.ndarray, "batch *spatial channels"],
+    *,
+    tile_size: int,
+    margin: int | None = None,
+    apply: Callable[[np.ndarray], Any] | None = None,
 ) -> Float[np.ndarray, "batch *rest"]:
     """The output of a U-Net for large images, from tiles that overlap by twice the reach of its layers.
 
@@ -30,6 +36,8 @@ def predict_in_tiles(
       tile_size: side of a tile; a multiple of 2^depth, larger than twice the margin by at least 2^depth.
       margin: positions of a tile that are not kept at such sides; `model.receptive_radius` by default. A window of side w
         of self-attention on the smallest map reads `2^depth (w - 1) / 2` more.
+      apply: what computes the output of a batch of tiles, such as a normalisation of pixels before the network, in place of
+        `model`, which then only says its depth and its reach.
 
     Returns:
       A NumPy array of the shape of `model(x)`.
@@ -52,7 +60,7 @@ def predict_in_tiles(
     pads = halving_pads(x.shape[1:-1], model.depth)
     padded = np.pad(np.asarray(x), ((0, 0), *pads, (0, 0)), mode="edge")
     sides = padded.shape[1:-1]
-    run, y = _compiled(model), None
+    run, y = _compiled(model) if apply is None else apply, None
     # A tile has the parity of the side, which decides where pooling samples.
     tile = tuple(min(tile_size + side % 2, side) for side in sides)
     for parts in itertools.product(*(_parts(side, of, period, margin) for side, of in zip(sides, tile, strict=True))):

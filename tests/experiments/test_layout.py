@@ -19,6 +19,7 @@ LAYERS = [
     "main",
     "benchmark",
     "visualize",
+    "predict_masks",
     "predict",
     "evaluate",
 ]

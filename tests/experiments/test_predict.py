@@ -12,7 +12,7 @@ from experiments import evaluate, predict
 from experiments.config import default_config
 from experiments.results import summary
 from experiments.runs import load_run
-from experiments.training import finish
+from experiments.training import labelled
 from experiments.training.run import run
 from tests.experiments.conftest import quick_results
 
@@ -47,14 +47,14 @@ def finished(tmp_path_factory):
     config.best_metric, config.class_weights, config.sampling = "auc", "balanced", "balanced"
     config.augmentation = ("random_symmetry", "random_brightness")
     logits = []
-    measure = finish.test_metrics
+    measure = labelled.test_metrics
     with (
         pytest.MonkeyPatch.context() as patch,
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),
     ):
         quick_results(patch.setattr)
-        patch.setattr(finish, "test_metrics", lambda *values: logits.append(values[0]) or measure(*values))
+        patch.setattr(labelled, "test_metrics", lambda *values: logits.append(values[0]) or measure(*values))
         run(config, workdir)
     return workdir, folder, logits[0]
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Mapping
 
 from experiments.config._typing import Config
-from experiments.config.rows import adrenalmnist3d, cifar10, digits, pcam, rotmnist
+from experiments.config.rows import adrenalmnist3d, cifar10, digits, membranes, pcam, rotmnist
 from experiments.config.rows._row import Row
 from experiments.config.schema import default_config
 
@@ -16,6 +16,7 @@ TABLES: Mapping[str, Mapping[str, Row]] = {
     "cifar10": cifar10.ROWS,
     "pcam": pcam.ROWS,
     "adrenalmnist3d": adrenalmnist3d.ROWS,
+    "membranes": membranes.ROWS,
 }
 # A data set alone means its first row.
 _SHORTCUTS = {"default": "digits"} | {name: name for name in TABLES}

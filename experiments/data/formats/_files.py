@@ -17,6 +17,7 @@ _FORMATS: dict[str, ModuleType] = {
     ".dcm": _dicom,
 }
 SUFFIXES = tuple(_FORMATS)
+_LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 def is_image(path: pathlib.Path) -> bool:
@@ -64,6 +65,31 @@ def read_image(path: pathlib.Path) -> np.ndarray:
             f"its pixels are {list(pixels.shape)} of {pixels.dtype}; is it damaged?",
         )
     return pixels
+
+
+def read_mask(path: pathlib.Path) -> np.ndarray:
+    """The values of a mask `[*sizes]`: one channel, several equal ones, or the indices of a palette.
+
+    Raises:
+      UserError: what `read_image` raises, a lossy format, or channels that differ.
+    """
+    if _suffix(path) in _LOSSY:
+        raise refuse(path, "is a format that changes values, which no mask survives; save it as PNG or TIFF")
+    indices = _pillow.read_palette_indices(path) if _FORMATS.get(_suffix(path) or "") is _pillow else None
+    if indices is not None:
+        return indices
+    pixels = read_image(path)
+    if (pixels != pixels[..., :1]).any():
+        raise refuse(
+            path, f"has {pixels.shape[-1]} channels that differ; expected one value, the class, for each pixel"
+        )
+    return pixels[..., 0]
+
+
+def stem(path: pathlib.Path) -> str:
+    """The name of an image without its suffix, which may have two parts."""
+    suffix = "" if path.is_dir() else _suffix(path) or ""
+    return path.name[: len(path.name) - len(suffix)]
 
 
 def _suffix(path: pathlib.Path) -> str | None:

@@ -63,6 +63,16 @@ def read_pixels(path: pathlib.Path) -> np.ndarray:
     return without_opaque_alpha(pixels, path) if turned.mode in ("LA", "RGBA") else pixels
 
 
+def read_palette_indices(path: pathlib.Path) -> np.ndarray | None:
+    """The indices `[rows, columns]` of a file with a palette; None of another one, or one that is damaged."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return np.asarray(image) if image.mode == "P" else None
+    # Whatever is wrong with the file, reading its pixels reports it.
+    except Exception:
+        return None
+
+
 @contextmanager
 def _opened(path: pathlib.Path) -> Iterator[Image.Image]:
     with Image.open(path, formats=_FORMATS) as image:

@@ -3,6 +3,8 @@
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -56,14 +58,19 @@ def list_npz(path: str, task: str | None = None, *, names: tuple[str, ...] = ())
 def _key(file: pathlib.Path, split: str, kind: str, *, required: bool = True) -> str | None:
     keras = {"images": "x", "labels": "y"}[kind]
     candidates = [f"{word}_{kind}" for word in _SPLITS[split]] + [f"{keras}_{word}" for word in _SPLITS[split]]
-    present = _read(file, lambda archive: list(archive.files))
+    present = read_archive(file, lambda archive: list(archive.files))
     key = next((name for name in candidates if name in present), None)
     if key is None and required:
         raise UserError(f"{file} has no array {candidates[0]}; it has {', '.join(present)}")
     return key
 
 
-def _read(file: pathlib.Path, take):
+def read_archive(file: pathlib.Path, take: Callable[[Any], Any]) -> Any:
+    """What `take` makes of the archive of a file.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
     try:
         with open(file, "rb") as stream, np.load(stream) as archive:
             return take(archive)
@@ -74,9 +81,22 @@ def _read(file: pathlib.Path, take):
 
 def _arrays(file: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     keys = _key(file, split, "images"), _key(file, split, "labels")
-    images, labels = _read(file, lambda archive: tuple(archive[key] for key in keys))
-    dims = _read(file, lambda archive: int(archive["spatial_dims"]) if "spatial_dims" in archive.files else 0)
-    name = f"{file}, {split}"
+    images, labels = read_archive(file, lambda archive: tuple(archive[key] for key in keys))
+    dims = read_archive(file, lambda archive: int(archive["spatial_dims"]) if "spatial_dims" in archive.files else 0)
+    return as_images(images, dims, name=f"{file}, {split}"), labels
+
+
+def as_images(images: np.ndarray, dims: int, *, name: str) -> np.ndarray:
+    """Images with an axis of channels, booleans as bytes.
+
+    Args:
+      images: `[n, *sizes]` or `[n, *sizes, channels]`.
+      dims: number of spatial axes; 0 leaves it to the shape.
+      name: what messages call them.
+
+    Raises:
+      UserError: other shapes or types, or values that are not finite.
+    """
     if images.dtype.kind not in "buif":
         raise UserError(f"{name}: expected images of integers or floats; got {images.dtype}")
     if images.dtype.kind == "f" and not np.isfinite(images).all():
@@ -87,7 +107,7 @@ def _arrays(file: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         images = images[..., None]
     if images.ndim not in (4, 5) or 0 in images.shape[1:]:
         raise UserError(f"{name}: expected images [n, rows, columns, channels] or volumes; got {list(images.shape)}")
-    return images, labels
+    return images
 
 
 def _checked(labels: np.ndarray, known: LabelNames, count: int, *, name: str) -> np.ndarray:

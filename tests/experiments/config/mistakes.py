@@ -259,7 +259,7 @@ def wrong_data(rng, folder):
         f"medmnist:{rng.choice(list(MEDMNIST))}",
         f"tfds:{rng.choice(['mnist', 'train', 'imagenet_resized/8x8'])}",
     ]
-    dataset = rng.choice(["rotmnist", "cifar10", "pcam", "npz", "folder", "table", *published])
+    dataset = rng.choice(["rotmnist", "cifar10", "pcam", "membranes", "npz", "folder", "table", *published])
     where = folder / f"{rng.randrange(10**9)}"
     kind = rng.randrange(4)
     if kind == 0:
@@ -285,6 +285,35 @@ def wrong_data(rng, folder):
         if rng.random() < 0.5:
             where.write_bytes(where.read_bytes()[: rng.randrange(where.stat().st_size)])
     return [f"--config.dataset={dataset}", f"--config.data_dir={where}"]
+
+
+def wrong_masks(rng, folder):
+    """Masks of other sizes, numbers or values, a truncated file, or a field that masks do not go with."""
+    where = folder / f"{rng.randrange(10**9)}.npz"
+    images = np.zeros((12, 9, 7), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None]
+    masks, fields = images % 3, []
+    kind = rng.randrange(4)
+    if kind == 0:
+        wrong = [
+            masks[:, 1:],
+            masks[1:],
+            masks[0],
+            masks[..., None],
+            masks + np.nan,
+            masks - 1.0,
+            masks * 200.0,
+            masks * 127,
+        ]
+        masks = rng.choice([*wrong, masks.astype(str), np.zeros((12, 9, 2), np.uint8)])
+    elif kind == 1:
+        field = [("sampling", "balanced"), ("downscale", 2), ("image_size", "(8,8)"), ("augmentation", "random_crop")]
+        field += [("best_metric", "f1"), ("task", "ordinal"), ("model", "digits_r4_sa"), ("tile_size", "(10,7)")]
+        fields = ["--config.{}={}".format(*rng.choice([*field, ("tile_size", "(3,3,3)"), ("num_train", 10)]))]
+    named = {"images": images, "masks": masks}
+    np.savez(where, **({"train_images": images, "masks": masks} if kind == 2 else named))
+    if kind == 3:
+        where.write_bytes(where.read_bytes()[: rng.randrange(where.stat().st_size - 200)])
+    return ["--config.dataset=npz", f"--config.data_dir={where}", *fields, "--config.batch_size=4"]
 
 
 def too_much(rng, folder):
@@ -330,5 +359,6 @@ def wrong_workdir(rng, folder):
 
 MISTAKES = (
     unknown_flag, unknown_field, missing_value, repeated_flag, wrong_type, out_of_range, wrong_name, wrong_epochs,
-    wrong_file, wrong_field_in_a_file, wrong_override, wrong_data_set, wrong_data, too_much, wrong_address, wrong_workdir,
+    wrong_file, wrong_field_in_a_file, wrong_override, wrong_data_set, wrong_data, wrong_masks, too_much, wrong_address,
+    wrong_workdir,
 )  # fmt: skip

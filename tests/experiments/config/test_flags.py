@@ -61,7 +61,7 @@ MISTAKES = [
     (["--config.num_validation=1437"], "the split is empty"),
     (["--config.decay_epochs=one"], "decay_epochs: expected positive numbers"),
     (["--config.model=digits_r4_s"], "did you mean digits_r4_sa"),
-    (["--config.model=unet_p4m"], "expected a network that classifies whole images; got 'unet_p4m'"),
+    (["--config.model=unet_p4m"], "since these have no masks; got 'unet_p4m'"),
     (["--config.model_overrides.no_such_argument=1"], "digits_alpha_f_p4_cnn cannot be built"),
     (["--config.dataset=digit"], "got 'digit'; did you mean digits"),
     (["--config.dataset=rotmnist", "--config.data_dir=nowhere"], "nowhere"),

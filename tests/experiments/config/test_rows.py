@@ -9,8 +9,9 @@ from experiments.config.validation import validate
 from experiments.results.classification import SELECTABLE
 from experiments.trained.build import build_model, load_data
 from experiments.training import optimizers
-from experiments.training.objective import CLASS_WEIGHTS
+from experiments.training.objective import CLASS_WEIGHTS, Objective
 from experiments.training.parallel import create_layout
+from experiments.training.pixel_objective import SEGMENTATION_LOSSES, PixelObjective
 from experiments.training.program import create_program
 from gequi_jax import models
 from tests import shrunk
@@ -22,7 +23,7 @@ NAMES = list(rows.names())
 def test_row_is_valid_and_states_its_source(name):
     row, config = rows.find(name), load_config(name)
     validate(config)
-    if name.startswith("adrenalmnist3d:"):
+    if name.startswith(("adrenalmnist3d:", "membranes:")):
         assert "selects" in row.note
         return
     assert name.replace(":", "_").startswith(config.model)
@@ -76,7 +77,8 @@ def test_the_default_row_changes_no_field():
         ("resize_mode", data.RESIZE_MODES),
         ("sampling", data.SAMPLINGS),
         ("class_weights", CLASS_WEIGHTS),
-        ("best_metric", SELECTABLE),
+        ("segmentation_loss", SEGMENTATION_LOSSES),
+        ("best_metric", {*SELECTABLE, "dice", "iou"}),
         ("normalization", [data.MEASURED, *data.NORMALIZATIONS]),
         ("augmentation", data.AUGMENTATIONS),
         ("optimizer", optimizers.OPTIMIZERS),
@@ -103,19 +105,21 @@ def small_run(name):
     config = load_config(name)
     config.num_seeds, config.batch_size = 1, 2
     config.num_validation, config.num_train = 4, 4
-    config.dataset, config.num_epochs = "generated", 2
+    config.dataset, config.num_epochs, config.tile_size = "generated", 2, ()
     validate(config)
     return config, models.model_info(config.model)
 
 
 def program_of(config):
     layout = create_layout(1, batch_size=2, seeded=False)
+    masks = models.model_info(config.model).output == "grid"
     program, state = create_program(
         config,
         lambda rngs: build_model(config, rngs),
         normalize=data.NORMALIZATIONS["unit_range"],
         steps_per_epoch=2,
         layout=layout,
+        objective=PixelObjective(config.segmentation_loss, np.ones(2, np.float32)) if masks else Objective(),
     )
     return program, state, layout
 
@@ -136,7 +140,7 @@ def test_config_builds_its_network_and_traces_a_training_step(name):
     config, info = small_run(name)
     batch = {
         "image": jax.ShapeDtypeStruct((2, *info.input_shape), np.uint8),
-        "label": jax.ShapeDtypeStruct((2,), np.int32),
+        "label": jax.ShapeDtypeStruct((2, *info.input_shape[:-1]) if info.output == "grid" else (2,), np.int32),
     }
 
     def step(batch):
@@ -156,7 +160,14 @@ def recipe(name):
     return str([(field, value) for field, value in fields if field not in ("model", "model_overrides", "z2_model")])
 
 
-TRAINED = ["digits:alpha_f_p4_cnn", *RECIPES, "cifar10:z2m_sa", "pcam:r4_sa", "adrenalmnist3d:octahedral_cnn"]
+TRAINED = [
+    "digits:alpha_f_p4_cnn",
+    *RECIPES,
+    "cifar10:z2m_sa",
+    "pcam:r4_sa",
+    "adrenalmnist3d:octahedral_cnn",
+    "membranes:p4m",
+]
 
 
 def test_a_step_is_taken_by_every_recipe():

@@ -86,7 +86,7 @@ def test_decoded_images_stay_in_memory_where_they_fit(tmp_path, monkeypatch):
 
 def test_what_fits_depends_on_the_memory(monkeypatch):
     preprocessing = data.Preprocessing((10, 10), 1, "pad", "uint16")
-    monkeypatch.setattr(_file_pixels, "_available_memory", lambda: 4_000)
+    monkeypatch.setattr(_file_pixels, "available_memory", lambda: 4_000)
     assert _file_pixels.fits_in_memory(10, preprocessing)
     assert not _file_pixels.fits_in_memory(11, preprocessing)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._checks import check_positive_integer
+from gequi_jax._padding import pad_with_edges
 from gequi_jax._typing import Array, Float
 from gequi_jax.functional._types import wide_type
 
@@ -60,7 +61,7 @@ def _along(x: Array, axis: int, strides: int) -> Array:
     entries = strides + 2 if in_blocks or strides % 2 else strides + 1
     pad = (entries - strides) // 2 if in_blocks else entries // 2
     pads = [(pad, pad) if index == axis else (0, 0) for index in range(x.ndim)]
-    padded = jnp.pad(x, pads, mode="edge")
+    padded = pad_with_edges(x, pads)
     last = strides * ((side - 1) // strides)
     terms = (
         (math.comb(entries - 1, k) / 2 ** (entries - 1)) * jax.lax.slice_in_dim(padded, k, k + last + 1, strides, axis)

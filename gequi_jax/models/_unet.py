@@ -10,6 +10,7 @@ from flax import nnx
 
 from gequi_jax import functional
 from gequi_jax._checks import check_choice, check_group, check_non_negative_integer, check_positive_integer
+from gequi_jax._padding import pad_with_edges
 from gequi_jax._typing import Array, FeatureMap, Float
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._readout import pool_over_poses
@@ -187,7 +188,7 @@ class UNet(nnx.Module):
         if len(sides) != dim or x.shape[-1] != self.input_shape[-1]:
             expected = f"an input of {dim} spatial axes and {self.input_shape[-1]} channels"
             raise ValueError(f"input: expected {expected}, [batch, *spatial, channels]; got shape {x.shape}.")
-        x = jnp.pad(x, ((0, 0), *halving_pads(sides, self.depth), (0, 0)), mode="edge")
+        x = pad_with_edges(x, ((0, 0), *halving_pads(sides, self.depth), (0, 0)))
         if self.lift_vectors is not None:
             x = self.lift_vectors(x.reshape(*x.shape[:-1], -1, dim))
         maps = [self.encoder[0](x)]

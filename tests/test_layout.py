@@ -12,6 +12,7 @@ LAYERS = [
     "_typing",
     "_checks",
     "_modules",
+    "_padding",
     "_random_mask",
     "_version",
     "groups",

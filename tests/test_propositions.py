@@ -199,7 +199,9 @@ def attention_of_a_convolution(kernel, group, sharpness=60.0):
     return layer
 
 
-@pytest.mark.parametrize("group", [cyclic_group(4), dihedral_group(4)], ids=lambda group: group.name)
+@pytest.mark.parametrize(
+    "group", [cyclic_group(4), pytest.param(dihedral_group(4), marks=pytest.mark.slow)], ids=lambda group: group.name
+)
 def test_section_5_3_group_self_attention_generalises_the_group_convolution(group):
     kernel = normal(3, 3, 3, group.order, 2, 3)
     x = normal(4, 2, 6, 6, group.order, 2)

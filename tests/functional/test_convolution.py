@@ -76,7 +76,9 @@ def test_values_and_derivatives_are_those_of_xla(case, key, x64, many_blocks):
     assert_equal(everything(functools.partial(convolve, sampling=sampling)), everything(by_xla(sampling)))
 
 
-@pytest.mark.parametrize("case", STEMS, ids=str)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) for case in STEMS[1:]] + STEMS[:1], ids=str
+)
 def test_strided_stems_have_the_values_and_gradients_of_xla(case, key, x64):
     dim, strides, side, pad, size = case
     sampling = Sampling(strides, ((pad, pad),) * dim, 1)
@@ -191,7 +193,7 @@ for one, other in zip(actual, jax.jit(gradients)(x, filters), strict=True):
 """
 
 
-@pytest.mark.parametrize("out_channels", [2, 10])
+@pytest.mark.parametrize("out_channels", [pytest.param(2, marks=pytest.mark.slow), 10])
 def test_a_batch_that_two_devices_share_is_not_gathered(out_channels):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     script = SHARED.replace("OUT_CHANNELS", str(out_channels))

@@ -59,7 +59,7 @@ def logits(model, x):
 
 
 @pytest.mark.parametrize("name", shrunk.slow_unless(QUICK, NETWORKS))
-@pytest.mark.parametrize("subgroup", ["p4", "z2m", pytest.param("z2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("subgroup", ["p4", *(pytest.param(name, marks=pytest.mark.slow) for name in ("z2m", "z2"))])
 def test_restricted_networks_compute_the_same_function(name, subgroup):
     model, x = trained(name), shrunk.images(name)
     restricted = models.restrict(model, group_by_name(subgroup))
@@ -70,7 +70,8 @@ def test_restricted_networks_compute_the_same_function(name, subgroup):
     assert relative_error(logits(restricted, x), expected) < 1e-5
 
 
-@pytest.mark.parametrize("name", [pytest.param("digits_r4m_sa", marks=pytest.mark.slow), "digits_alpha_f_p4m_cnn"])
+@pytest.mark.parametrize("name", ["digits_r4m_sa", "digits_alpha_f_p4m_cnn"])
+@pytest.mark.slow
 def test_a_restricted_network_keeps_the_symmetry_of_the_subgroup_alone(name):
     """With different copies for the cosets, as after further training: it passes the audit for K and is not invariant under H."""
     subgroup = group_by_name("z2m")
@@ -95,7 +96,7 @@ FOUR_FOLD = octahedral_group().subgroup(
 )
 PAIRS = [
     (group_by_name("p4m"), group_by_name("z2m")),
-    (families.SHUFFLED_SQUARE, group_by_name("p4")),
+    pytest.param(families.SHUFFLED_SQUARE, group_by_name("p4"), marks=pytest.mark.slow),
     pytest.param(octahedral_group(), FOUR_FOLD, marks=pytest.mark.slow),
 ]
 

@@ -103,6 +103,7 @@ def test_the_restricted_network_computes_the_same():
         models.restrict(build(readout="bispectrum"), mirror_group())
 
 
+@pytest.mark.slow
 def test_a_group_costs_a_fraction_of_the_plain_network_of_as_many_numbers():
     plain, group = (models.model_info(f"vit_small_{name}") for name in ("z2", "p4m"))
     assert group.flops < 0.45 * plain.flops

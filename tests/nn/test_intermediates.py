@@ -63,7 +63,7 @@ def captured(model, x):
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=families.name)
-@pytest.mark.parametrize("attention", ["full", "input"])
+@pytest.mark.parametrize("attention", [pytest.param("full", marks=pytest.mark.slow), "input"])
 def test_the_map_of_the_turned_image_is_the_turned_map(attention, group):
     graph, state = nnx.split(convolutions(group, attention))
 

@@ -152,7 +152,7 @@ def test_auto_is_the_plain_form_for_global_attention_with_few_scores(monkeypatch
     assert _implementations.choose("auto", *arguments) is _implementations.choose(expected, *arguments)
 
 
-@pytest.mark.parametrize("budget", [1, 2000])
+@pytest.mark.parametrize("budget", [1, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("window_size", [3, None])
 def test_blocks_do_not_change_the_result(monkeypatch, window_size, budget):
     for module in (_windowed_plan, _global):

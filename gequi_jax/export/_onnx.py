@@ -13,6 +13,7 @@ from gequi_jax import functional
 from gequi_jax._typing import Array
 from gequi_jax.export._inference import inference_function, require, resolve_input_shape
 from gequi_jax.export._plain import to_plain
+from gequi_jax.nn import FrameSelfAttention
 
 _ALL_CHANNELS = 2**31
 
@@ -48,7 +49,7 @@ def to_onnx(
     shape = resolve_input_shape(model, input_shape)
     plain: Any = to_plain(model)
     # All scores and all responses at once: plain operations in place of loops with a backward pass of their own.
-    plain.set_attributes(implementation="reference", raise_if_not_found=False)
+    plain.set_attributes(_has_a_plain_form, implementation="reference", raise_if_not_found=False)
     plain.set_attributes(block_size=_ALL_CHANNELS, raise_if_not_found=False)
     predict = inference_function(plain, preprocessing)
     images = jax.ShapeDtypeStruct(("batch", *shape), jnp.float32)
@@ -58,3 +59,8 @@ def to_onnx(
     except Exception as error:  # The converter raises errors of many kinds where it does not know an operator.
         first_line = str(error).partition("\n")[0]
         raise ValueError(f"model: jax2onnx cannot express an operator of this network: {first_line}") from error
+
+
+def _has_a_plain_form(path: tuple, module: Any) -> bool:
+    """Attention by frames is `jax.nn.dot_product_attention`, which the converter knows."""
+    return not isinstance(module, FrameSelfAttention)

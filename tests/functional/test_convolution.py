@@ -113,7 +113,7 @@ def test_vmap(axes, key, x64, many_blocks):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.02), (jnp.float16, 0.003)])
-@pytest.mark.parametrize("out_channels", [2, 10])
+@pytest.mark.parametrize("out_channels", [pytest.param(2, marks=pytest.mark.slow), 10])
 def test_types(dtype, tolerance, out_channels, key, many_blocks):
     x, filters = operands(key, out_channels=out_channels, dtype=dtype)
     wide = [array.astype(jnp.float32) for array in (x, filters)]

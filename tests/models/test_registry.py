@@ -14,7 +14,6 @@ from tests.networks import outline, random_network
 # One network of each architecture, and what is quick to trace.
 SMALL = [name for name in models.list_models() if name.startswith(("digits", "rotmnist_p4", "rotmnist_vit_p4"))] + [
     "cifar10_p4_all_cnn",
-    "cifar10_p4m_resnet44",
     "pcam_p4_densenet",
     "unet_p4",
     "vit_tiny_p4",

@@ -41,7 +41,7 @@ def images(lifting, group, side=5):
     ids=families.name,
 )
 @pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("lifting", [True, False], ids=["lifting", "group"])
+@pytest.mark.parametrize("lifting", [pytest.param(True, marks=pytest.mark.slow), False], ids=["lifting", "group"])
 def test_layers_and_their_maps_are_equivariant(lifting, attention, group):
     """For every element, full attention with mirroring included, and Theorem 1 for the maps themselves."""
     _, call, maps = build(lifting, group, attention)

@@ -13,7 +13,8 @@ from tests.equivariance_table import LAYERS, Row
 from tests.networks import random_weights
 
 GROUPS = families.PLANAR + families.OTHER_DIMENSIONS
-UP_TO_EIGHT = [families.name(group) for group in GROUPS if group.order <= 8]
+# What is quick to compile.
+PLANAR = [families.name(group) for group in families.PLANAR if group.order <= 8]
 CASES = [
     pytest.param(row, group, id=f"{row.name}-{families.name(group)}")
     for row in LAYERS
@@ -23,7 +24,7 @@ CASES = [
 CONTROLS = [
     pytest.param(row, group, id=f"{row.name}-{families.name(group)}")
     for row in LAYERS
-    for group in ((families.PLANAR[3], families.PLANAR[6]) if row.groups is None else row.groups[:1])
+    for group in (families.PLANAR[3:4] if row.groups is None else row.groups[:1])
 ]
 # Every rotation, and every rotation and reflection, of the cube.
 CUBE = [
@@ -73,7 +74,7 @@ def test_layers_are_equivariant_in_float32(row, group):
         assert_equivariant(layer, x, group=group, input=row.input, output=row.output, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("row", "group"), slow_unless(UP_TO_EIGHT, CASES) + CUBE)
+@pytest.mark.parametrize(("row", "group"), slow_unless(PLANAR, CASES) + CUBE)
 @pytest.mark.usefixtures("x64")
 def test_layers_are_equivariant_in_float64(row, group):
     layer = build(row, group, "float64")

@@ -28,7 +28,7 @@ def turned(x):
     return jnp.rot90(x, 1, axes=(1, 2)) if x.ndim == 4 else jnp.roll(jnp.rot90(x, 1, axes=(1, 2)), 1, axis=3)
 
 
-@pytest.mark.parametrize("layer", [LiftingSelfAttention, GroupSelfAttention])
+@pytest.mark.parametrize("layer", [pytest.param(LiftingSelfAttention, marks=pytest.mark.slow), GroupSelfAttention])
 def test_dropout_of_attention_has_the_right_expectation_and_is_off_in_eval(layer):
     module = build(layer, dropout_rate=0.4)
     x = inputs(layer)

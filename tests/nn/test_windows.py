@@ -28,7 +28,7 @@ def images(layer, group, shape):
     return jax.random.normal(jax.random.key(1), (1, *shape, *poses, 2))
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", shrunk.slow_unless((LiftingConv, GroupConv, GroupSelfAttention), LAYERS))
 @pytest.mark.parametrize("size", shrunk.slow_unless([(3, 1)], [(3, 1), (1, 5)]))
 def test_sides_may_differ_where_the_group_keeps_the_axes_apart(layer, size):
     group = mirror_group()

@@ -92,7 +92,7 @@ def test_training_learns(tiny_config, tmp_path):
 
 
 # Within the first epoch, just after an epoch, within the last epoch.
-@pytest.mark.parametrize("step", [2, 5, 11])
+@pytest.mark.parametrize("step", [2, *(pytest.param(step, marks=pytest.mark.slow) for step in (5, 11))])
 def test_an_interrupted_run_repeats_the_losses_of_an_uninterrupted_one(
     step, tiny_config, uninterrupted, tmp_path, monkeypatch
 ):

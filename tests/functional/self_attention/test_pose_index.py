@@ -86,7 +86,7 @@ def layer_errors(pose_index, group):
 
 
 @pytest.mark.parametrize("pose_index", INVARIANT, ids=name)
-@pytest.mark.parametrize("group", [cyclic_group(4), dihedral_group(4)], ids=name)
+@pytest.mark.parametrize("group", [pytest.param(cyclic_group(4), marks=pytest.mark.slow), dihedral_group(4)], ids=name)
 def test_layers_with_an_invariant_index_are_equivariant(pose_index, group):
     assert layer_errors(pose_index, group).max() < 1e-5
 

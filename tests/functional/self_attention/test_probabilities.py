@@ -17,7 +17,7 @@ CASES = [
         window_size,
         position,
         id=f"{families.name(group)}-{window_size}",
-        marks=() if group.order in (2, 8) else pytest.mark.slow,
+        marks=() if group.order == 8 else pytest.mark.slow,
     )
     for group, shape, window_size, position in [
         (cyclic_group(4), (4, 5), 3, (0, 3)),

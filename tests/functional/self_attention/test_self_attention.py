@@ -107,7 +107,8 @@ def test_masked_windows_and_a_pose_index_that_depends_on_the_query(window_size, 
 
 
 @pytest.mark.parametrize(
-    ("lifting", "dropout_rate"), [pytest.param(False, 0.0, marks=pytest.mark.slow), (False, 0.4), (True, 0.4)]
+    ("lifting", "dropout_rate"),
+    [pytest.param(False, 0.0, marks=pytest.mark.slow), (False, 0.4), pytest.param(True, 0.4, marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize(
     ("group", "shape", "window_size"),

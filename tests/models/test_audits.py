@@ -11,7 +11,7 @@ from gequi_jax.testing import audit, tolerance
 from tests import shrunk
 
 DTYPES = pytest.mark.parametrize(
-    "dtype", [None, pytest.param(jnp.bfloat16, marks=pytest.mark.slow)], ids=["float32", "bfloat16"]
+    "dtype", [None, jnp.bfloat16], ids=["float32", "bfloat16"]
 )
 
 

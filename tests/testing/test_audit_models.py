@@ -89,11 +89,10 @@ def _trained(name: str, steps: int, **overrides) -> tuple[nnx.Module, list[float
     return put_weights(outline, inference_params(state), state.other, seeded=False), losses
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name == QUICK else pytest.mark.full_size)
+        pytest.param(name, marks=pytest.mark.slow if name == QUICK else pytest.mark.full_size)
         for name in NAMES
         # The training program reads classes of images; tests/models/test_unet.py trains U-Nets.
         if models.model_info(name).output == "invariant"

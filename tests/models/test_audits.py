@@ -10,9 +10,7 @@ from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.testing import audit, tolerance
 from tests import shrunk
 
-DTYPES = pytest.mark.parametrize(
-    "dtype", [None, jnp.bfloat16], ids=["float32", "bfloat16"]
-)
+DTYPES = pytest.mark.parametrize("dtype", [None, jnp.bfloat16], ids=["float32", "bfloat16"])
 
 
 def generators(group):

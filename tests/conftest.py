@@ -28,6 +28,13 @@ def pytest_configure(config):
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
 
 
+def pytest_collection_modifyitems(items):
+    """A test of both marks would run at full size in continuous integration."""
+    for item in items:
+        if item.get_closest_marker("slow") and item.get_closest_marker("full_size"):
+            raise pytest.UsageError(f"{item.nodeid}: expected at most one of the marks slow and full_size; got both")
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)

@@ -23,7 +23,7 @@ from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
 from experiments import data
-from experiments.benchmark.page import PAGE
+from experiments.benchmark.page import PAGE, replace_between
 from experiments.config.loading import load_config
 from experiments.errors import Parser, UserError, did_you_mean, exit_on_user_error
 from experiments.results.environment import environment
@@ -123,20 +123,14 @@ def write_page(plans: Sequence[Plan], topology: str, compiler: str, path: pathli
     Raises:
       UserError: a page without the markers.
     """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"{path}: expected the lines {BEGIN} and {END}; add them where the table belongs")
     versions = environment()
     lines = [
-        "",
         f"Read by `memory_analysis()` and `cost_analysis()` from programs compiled for one device of a TPU {topology} with "
         f"jax {versions['jax']} and {compiler}; nothing was run.",
         "",
         *("| " + " | ".join(row) + " |" for row in (COLUMNS, ["---"] * len(COLUMNS), *map(cells, plans))),
-        "",
     ]
-    path.write_text(before + begin + "\n".join(lines) + end + after)
+    replace_between(path, BEGIN, END, lines)
 
 
 def cells(plan: Plan) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from experiments.main import main
-from experiments.results import logs
-from experiments.training import checkpoints, loop
+from experiments.results import classification, logs
+from experiments.training import checkpoints
 from experiments.training.checkpoints import Checkpoints
 from tests.experiments import tiny_run
 from tests.experiments.training.test_run import BreakOffError, records, run_until
@@ -278,7 +278,7 @@ def test_a_damaged_best_checkpoint_is_replaced_by_the_next_best(tiny_config, tmp
 
     accuracies = iter([0.5, 0.25, 0.4])
     monkeypatch.setattr(Checkpoints, "restore_best", damaged)
-    monkeypatch.setattr(loop.classification, "metric", lambda *_: np.float64(next(accuracies, 0.5)))
+    monkeypatch.setattr(classification, "metric", lambda *_: np.float64(next(accuracies, 0.5)))
     main(flags(tmp_path, *FIELDS))
     printed = capfd.readouterr().out
     assert "the checkpoint of step 4 cannot be read" in printed

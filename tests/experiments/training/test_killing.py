@@ -11,7 +11,7 @@ from experiments.results import logs
 from tests.experiments.training.test_run import records
 
 ROOT = pathlib.Path(__file__).parents[3]
-NUM_EPOCHS, STEPS_PER_EPOCH, KILLS = 20, 40, 20
+NUM_EPOCHS, STEPS_PER_EPOCH = 20, 40
 FIELDS = (f"num_epochs={NUM_EPOCHS}", f"num_train={16 * STEPS_PER_EPOCH}", "checkpoint_every_steps=7")
 
 
@@ -31,8 +31,10 @@ def kill_near(step, delay, process, workdir):
     assert process.returncode == -signal.SIGKILL, output
 
 
-@pytest.mark.slow
-def test_a_run_killed_twenty_times_repeats_the_losses_of_an_undisturbed_one(tmp_path):
+@pytest.mark.parametrize(
+    "kills", [pytest.param(6, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.full_size)]
+)
+def test_a_run_killed_many_times_repeats_the_losses_of_an_undisturbed_one(tmp_path, kills):
     undisturbed = start(tmp_path / "whole")
     output, _ = undisturbed.communicate()
     assert undisturbed.returncode == 0, output
@@ -40,7 +42,7 @@ def test_a_run_killed_twenty_times_repeats_the_losses_of_an_undisturbed_one(tmp_
     generator = random.Random(0)
     # The last tenth is left: a run that is complete cannot be killed. Of two steps that lie together the second is
     # logged already when the run starts again, which is then killed while it restores or compiles.
-    steps = sorted(generator.randrange(NUM_EPOCHS * STEPS_PER_EPOCH * 9 // 10) for _ in range(KILLS))
+    steps = sorted(generator.randrange(NUM_EPOCHS * STEPS_PER_EPOCH * 9 // 10) for _ in range(kills))
     for step in steps:
         kill_near(step, generator.uniform(0, 0.5), start(tmp_path / "parts"), tmp_path / "parts")
     last = start(tmp_path / "parts")

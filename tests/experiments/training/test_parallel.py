@@ -55,28 +55,32 @@ def on_one_device(workdir, fields):
     return losses(workdir)
 
 
-@pytest.fixture(params=RUNS.values(), ids=RUNS)
+@pytest.fixture(scope="module", params=RUNS.values(), ids=RUNS)
 def fields(request):
     return FIELDS | request.param
 
 
+@pytest.fixture(scope="module")
+def one(fields, tmp_path_factory):
+    """The losses of an undisturbed run on one device."""
+    return on_one_device(tmp_path_factory.mktemp("one"), fields)
+
+
 @pytest.mark.slow
-def test_eight_devices_give_the_losses_of_one_which_goes_on_from_their_checkpoint(fields, tmp_path):
+def test_eight_devices_give_the_losses_of_one_which_goes_on_from_their_checkpoint(fields, one, tmp_path):
     finish(start(tmp_path / "mixed", fields | {"num_epochs": 1}, devices=8))
     assert json.loads((tmp_path / "mixed" / "summary.json").read_text())["environment"]["num_devices"] == 8
-    one = on_one_device(tmp_path / "one", fields)
     np.testing.assert_allclose(losses(tmp_path / "mixed"), one[: len(one) // 2], rtol=1e-5)
     np.testing.assert_allclose(on_one_device(tmp_path / "mixed", fields), one, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(fields, tmp_path):
+def test_two_processes_give_the_losses_of_one(fields, one, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"coordinator_address=localhost:{free.getsockname()[1]}"
     addresses = [(address, "num_processes=2", f"process_id={index}") for index in range(2)]
     finish(*(start(tmp_path / "two", fields, *given) for given in addresses))
-    one = on_one_device(tmp_path / "one", fields)
     np.testing.assert_allclose(losses(tmp_path / "two"), one, rtol=1e-5)
 
 

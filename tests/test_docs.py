@@ -32,7 +32,7 @@ def code_cells(text: str) -> list[str]:
     return [re.sub(r"\A(:[^\n]*\n)+", "", cell) for cell in cells]
 
 
-def test_there_are_eight_tutorials():
+def test_every_tutorial_is_found():
     assert len(TUTORIALS) == 9
 
 

@@ -90,19 +90,20 @@ def table(results: dict[str, Any]) -> list[str]:
 
 def _cells(values: dict[str, float], device: dict[str, float]) -> tuple[str, ...]:
     def fraction(count: str, rate: str) -> str:
-        return f"{values[count] / values['median'] / device[rate]:.1%}" if rate in device else "-"
+        known = count in values and rate in device
+        return f"{values[count] / values['median'] / device[rate]:.1%}" if known else "-"
 
     return (
         f"{1e3 * values['median']:.3g}",
-        f"{values['temporary_bytes'] / 1e9:.3g}",
-        f"{values['compile_seconds']:.1f}",
+        f"{values['temporary_bytes'] / 1e9:.3g}" if "temporary_bytes" in values else "-",
+        f"{values['compile_seconds']:.1f}" if "compile_seconds" in values else "-",
         fraction("bytes", "bytes_per_second"),
         fraction("operations", "operations_per_second"),
     )
 
 
 def _result(command: list[str], seconds: float) -> dict[str, Any]:
-    """Runs a task; its last line of output holds its values as JSON, where it has any."""
+    """Runs a task; its last line of output holds its values as JSON, or a peer's median alone, where it has any."""
     start = time.monotonic()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
@@ -114,7 +115,10 @@ def _result(command: list[str], seconds: float) -> dict[str, Any]:
         values = json.loads(lines[-1]) if lines else None
     except ValueError:
         values = None
-    return {"ok": ok, "seconds": time.monotonic() - start, "values": values, "output": output[-4000:]}
+    if isinstance(values, float):
+        values = {"median": values}
+    read = values if isinstance(values, dict) else None
+    return {"ok": ok, "seconds": time.monotonic() - start, "values": read, "output": output[-4000:]}
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -39,11 +39,12 @@ COLUMNS = ("network", "attention", "batch", "temporary GB", "traffic GB", "TFLOP
 # Every rotMNIST network at the batch size of its recipe or of the table, and one network of each other family.
 SELF_ATTENTION = {f"rotmnist_{group}_sa": 64 for group in ("z2", "r4", "r8", "r8m", "r12", "r16")}
 OTHERS = {"digits_r4_sa": 64, "cifar10_z2_sa": 24, "pcam_r4_sa": 16}
-CONVOLUTION = {
+WITHOUT_WINDOWED_ATTENTION = {
     "cifar10_alpha_f_p4_all_cnn": 128,
     "cifar10_p4m_resnet44": 128,
     "pcam_alpha_f_p4_densenet": 64,
     "digits_alpha_f_p4_cnn": 128,
+    "rotmnist_vit_p4": 128,
 }
 
 
@@ -72,7 +73,7 @@ class Plan:
 def programs() -> dict[str, int]:
     """The networks to compile, with their batch sizes."""
     rotmnist = {name: 128 for name in models.list_models() if name.startswith("rotmnist_") and name.endswith("_cnn")}
-    return SELF_ATTENTION | OTHERS | rotmnist | CONVOLUTION
+    return SELF_ATTENTION | OTHERS | rotmnist | WITHOUT_WINDOWED_ATTENTION
 
 
 def compile_step(network: str, batch: int, attention: str, sharding: SingleDeviceSharding | None) -> Plan:

@@ -26,6 +26,14 @@ def test_failed_tasks_run_again_and_finished_ones_do_not(tmp_path, monkeypatch):
     assert results["bad"]["ok"]
 
 
+def test_a_peer_prints_its_seconds_alone(tmp_path, monkeypatch):
+    commands = {"peer": [sys.executable, "-c", "print(0.25)"], "tests": [sys.executable, "-c", "print(7)"]}
+    monkeypatch.setattr(accelerator, "tasks", lambda chosen: commands)
+    accelerator.main(["--output", str(tmp_path)])
+    *_, row = (tmp_path / "accelerator.md").read_text().splitlines()
+    assert row == "| peer | 250 | - | - | - | - |"
+
+
 def test_no_task_outlives_the_time(tmp_path, monkeypatch):
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr(accelerator, "tasks", lambda chosen: {"first": sleep, "second": sleep})

@@ -80,8 +80,9 @@ def _(layer: nn.GroupConvTranspose) -> nnx.Module:
 @_plain.register(nn.TensorLifting)
 @_plain.register(nn.VectorReadout)
 @_plain.register(nn.TensorReadout)
+@_plain.register(nn.RestrictPoses)
 def _(layer: Any) -> nnx.Module:
-    # Products with constant matrices already, for which it needs its group.
+    # Products with constant matrices or a permutation already, for which it needs its group.
     return layer
 
 

@@ -53,6 +53,9 @@ class RestrictedFunction(nnx.Module):
       input_group: the group of the feature maps that the layer reads; None for fields.
       output_group: the group of those that it returns.
       subgroup: the subgroup K.
+
+    Attributes:
+      group: the group under which the layer is equivariant, K; a plain network has none left, but the same `subgroup`.
     """
 
     def __init__(
@@ -66,14 +69,15 @@ class RestrictedFunction(nnx.Module):
         self.layer = layer
         self.input_group = input_group
         self.output_group = output_group
+        self.subgroup = subgroup
         self.group = subgroup
 
     def __call__(self, x: Array) -> OutFeatureMap:
         """Maps fields, or feature maps `[batch, *spatial, |K|, channels]`, to feature maps on K."""
         layer: Any = self.layer
         if self.input_group is not None:
-            x = unrestrict_poses(x, group=self.input_group, subgroup=self.group)
-        return restrict_poses(layer(x), group=self.output_group, subgroup=self.group)
+            x = unrestrict_poses(x, group=self.input_group, subgroup=self.subgroup)
+        return restrict_poses(layer(x), group=self.output_group, subgroup=self.subgroup)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from flax import nnx
 
 from gequi_jax import functional, nn
 from gequi_jax.actions import round_window
-from gequi_jax.groups import DyadicDilations, FiniteGroup, cyclic_group
+from gequi_jax.groups import DyadicDilations, FiniteGroup, cyclic_group, dihedral_group, octahedral_group
 from tests import families
 
 
@@ -121,6 +121,13 @@ def _spatial_pool(group, rngs, param_dtype):
 
 def _coset_pool(group, rngs, param_dtype):
     return lambda x: functional.coset_pool(x, group=group, subgroup=group)[..., 0, :]
+
+
+def _restricted(group, rngs, param_dtype):
+    """Feature maps on a larger group behind a lifting, restricted to the group."""
+    larger = dihedral_group(4) if group.dim == 2 else octahedral_group()
+    lifting = nn.LiftingConv(3, 2, 3, group=larger, param_dtype=param_dtype, rngs=rngs)
+    return nnx.Sequential(lifting, nn.RestrictPoses(group=larger, subgroup=group))
 
 
 def _on_the_grid(function, **options):
@@ -255,6 +262,7 @@ LAYERS = [
     Row("batch_norm", _batch_norm),
     Row("group_pool", _function(functional.group_pool), output="grid", has_weights=False),
     Row("coset_pool", _coset_pool, output="grid", has_weights=False),
+    Row("restrict_poses", _restricted, input="grid", groups=(cyclic_group(4), families.QUARTER_TURNS_3D)),
     Row("spatial_pool", _spatial_pool, sizes=(4, 6), has_weights=False),
     Row("readout", _readout, output="invariant", has_weights=False),
     *_dense_rows(),

@@ -30,21 +30,34 @@ PLAIN, ATTENTIVE = QUICK = ("rotmnist_p4m_cnn", "digits_alpha_f_p4m_cnn")
 
 
 @functools.cache
-def network(name, groups, *, gain=1.0):
+def network(name, groups, **options):
     """The network in `eval()` mode."""
-    model = shrunk.network(name, group_by_stage=groups, gain=gain)
+    model = shrunk.network(name, group_by_stage=groups, **options)
     model.eval()
     return model
 
 
-@pytest.mark.parametrize("name", shrunk.slow_unless(QUICK, NETWORKS))
+@pytest.mark.parametrize("name", QUICK)
 def test_invariant_under_the_last_group_alone(name):
+    assert_invariant_under_the_last_alone(name, "float32", rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.usefixtures("x64")
+def test_invariant_in_float64(name):
+    assert_invariant_under_the_last_alone(name, "float64", rtol=1e-12)
+
+
+def assert_invariant_under_the_last_alone(name, dtype, *, rtol):
+    """With weights three times as large."""
     groups = NETWORKS[name]
-    model = network(name, groups, gain=3.0)
+    model = network(name, groups, gain=3.0, param_dtype=dtype)
     assert model.group == groups[-1]
-    errors = equivariance_errors(model, shrunk.images(name), group=groups[0], output="invariant")
+    x = shrunk.images(name).astype(dtype)
+    errors = equivariance_errors(model, x, group=groups[0], output="invariant")
     inside = np.isin(np.arange(groups[0].order), subgroup_elements(groups[0], groups[-1]))
-    assert errors[inside].max() <= 1e-5
+    assert errors[inside].max() <= rtol
     # The negative control: every other element of the first group changes the logits.
     assert errors[~inside].min() > 1e-3
 

@@ -14,8 +14,8 @@ class RestrictPoses(nnx.Module):
         y_{ci}(x, k) = f_c(x, k r_i)
 
     for the representatives r_i of the right cosets K r_i. Equivariant under K: L_k on the input becomes L_k on the output.
-    An element of H outside of K also exchanges the cosets, so that the layers that follow can distinguish them. The layer
-    has no parameters and loses nothing: it only reorders entries.
+    An element of H outside of K moves every entry to another coset, so that the layers that follow need not treat it as a
+    symmetry. The layer has no parameters and loses no information: it only reorders entries.
 
     Args:
       group: the group H.

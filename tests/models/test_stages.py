@@ -8,9 +8,9 @@ import pytest
 from flax import nnx
 
 from gequi_jax import export, models, nn
-from gequi_jax.groups import group_by_name, subgroup_elements
+from gequi_jax.groups import group_by_name, octahedral_group, subgroup_elements
 from gequi_jax.testing import audit, equivariance_errors
-from tests import shrunk
+from tests import families, shrunk
 from tests.models.test_registry import parameter_count
 from tests.models.test_restrict import logits, perturbed, relative_error
 from tests.models.test_weights import arrays
@@ -26,6 +26,7 @@ NETWORKS = {
     "rotmnist_alpha_p4m_cnn": (P4M, P4M, P4),
     "cifar10_alpha_f_p4m_resnet44": (P4M, P4, P4),
 }
+VOLUMES = {"volume_octahedral_cnn": (octahedral_group(), families.QUARTER_TURNS_3D)}
 PLAIN, ATTENTIVE = QUICK = ("rotmnist_p4m_cnn", "digits_alpha_f_p4m_cnn")
 
 
@@ -43,7 +44,7 @@ def test_invariant_under_the_last_group_alone(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *VOLUMES])
 @pytest.mark.usefixtures("x64")
 def test_invariant_in_float64(name):
     assert_invariant_under_the_last_alone(name, "float64", rtol=1e-12)
@@ -51,7 +52,7 @@ def test_invariant_in_float64(name):
 
 def assert_invariant_under_the_last_alone(name, dtype, *, rtol):
     """With weights three times as large."""
-    groups = NETWORKS[name]
+    groups = (NETWORKS | VOLUMES)[name]
     model = network(name, groups, gain=3.0, param_dtype=dtype)
     assert model.group == groups[-1]
     x = shrunk.images(name).astype(dtype)
@@ -71,7 +72,7 @@ def test_every_stage_is_equivariant_under_its_own_group(name):
     assert {row.group for row in report.rows} == {group.name for group in groups}
 
 
-@pytest.mark.parametrize("name", [*QUICK, "cifar10_p4m_resnet44", "pcam_p4m_densenet"])
+@pytest.mark.parametrize("name", [*QUICK, "cifar10_p4m_resnet44", "pcam_p4m_densenet", *VOLUMES])
 def test_equal_stages_are_the_ordinary_network(name):
     """Its modules, and the random streams of its parameters, in the same order."""
 
@@ -80,7 +81,8 @@ def test_equal_stages_are_the_ordinary_network(name):
         del model.spec
         return nnx.split(model)
 
-    (graph, state), (ordinary, ordinary_state) = split(group_by_stage=(P4M,) * len(NETWORKS[name])), split()
+    groups = (NETWORKS | VOLUMES)[name]
+    (graph, state), (ordinary, ordinary_state) = split(group_by_stage=groups[:1] * len(groups)), split()
     assert graph == ordinary
     assert jax.tree.structure(state) == jax.tree.structure(ordinary_state)
 
@@ -115,9 +117,9 @@ def test_parameters_of_a_network_from_p4m_to_p4_to_z2():
     assert model.readout.layers[1].in_features == 4 * features
 
 
-@pytest.mark.parametrize("name", shrunk.slow_unless((ATTENTIVE,), NETWORKS))
+@pytest.mark.parametrize("name", shrunk.slow_unless((ATTENTIVE,), NETWORKS | VOLUMES))
 def test_weights_go_through_a_file_bit_for_bit(name, tmp_path):
-    model = network(name, NETWORKS[name])
+    model = network(name, (NETWORKS | VOLUMES)[name])
     models.save_weights(model, tmp_path / "model.safetensors")
     loaded = models.load_model(tmp_path / "model.safetensors")
     assert loaded.group == model.group

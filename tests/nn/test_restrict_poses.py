@@ -17,7 +17,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("group", "subgroup"), PAIRS, ids=lambda group: group.name)
 def test_elements_of_the_subgroup_alone_move_its_output_as_a_feature_map(group, subgroup):
-    """k in K acts by L_k of K on the output; h outside of K exchanges the cosets, which no element of K does."""
+    """k in K acts by L_k of K on the output; h outside of K acts as no element of K does."""
     x = np.random.default_rng(0).normal(size=(1, *(3,) * group.dim, group.order, 2)).astype(np.float32)
     layer = nn.RestrictPoses(group=group, subgroup=subgroup)
     assert (layer.input_group, layer.group) == (group, subgroup)

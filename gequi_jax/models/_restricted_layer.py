@@ -26,7 +26,12 @@ class RestrictedLayer(nnx.Module):
       group: the group H.
       subgroup: the subgroup K.
       reads_images: whether the input of the layer is an image.
+
+    Attributes:
+      keeps_form: `gequi_jax.export.to_plain` leaves the layer as it is.
     """
+
+    keeps_form: ClassVar[bool] = True
 
     def __init__(self, layer: nnx.Module, *, group: FiniteGroup, subgroup: FiniteGroup, reads_images: bool):
         self.group = subgroup
@@ -53,10 +58,9 @@ class RestrictedFunction(nnx.Module):
       input_group: the group of the feature maps that the layer reads; None for fields.
       output_group: the group of those that it returns.
       subgroup: the subgroup K.
-
-    Attributes:
-      group: the group under which the layer is equivariant, K; a plain network has none left, but the same `subgroup`.
     """
+
+    keeps_form: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -69,15 +73,14 @@ class RestrictedFunction(nnx.Module):
         self.layer = layer
         self.input_group = input_group
         self.output_group = output_group
-        self.subgroup = subgroup
         self.group = subgroup
 
     def __call__(self, x: Array) -> OutFeatureMap:
         """Maps fields, or feature maps `[batch, *spatial, |K|, channels]`, to feature maps on K."""
         layer: Any = self.layer
         if self.input_group is not None:
-            x = unrestrict_poses(x, group=self.input_group, subgroup=self.subgroup)
-        return restrict_poses(layer(x), group=self.output_group, subgroup=self.subgroup)
+            x = unrestrict_poses(x, group=self.input_group, subgroup=self.group)
+        return restrict_poses(layer(x), group=self.output_group, subgroup=self.group)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -154,17 +154,30 @@ def record(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def command(result: dict[str, Any]) -> str:
-    """The shortest command that repeats a finished run; for merged runs, a loop over the seeds."""
-    model = result["model"]
-    source = "default" if rows.find(model) in (None, rows.find("default")) else model
-    fields = saved.changes(result["config"], source)
+    """The shortest command that repeats a finished run, with DIR for the folder of the data.
+
+    For merged runs it is a loop over the seeds.
+    """
+    source, fields = _source(result["config"], result["model"])
     separate = "separate_seeds" in result
-    words = ["python -m experiments.main", *([f"--config {source}"] if source == model else [])]
+    words = ["python -m experiments.main", *([f"--config {source}"] if source != "default" else [])]
     words += [_flag(name, value) for name, value in fields.items() if not (separate and name == "seed")]
     if not separate:
         return " ".join(words)
     seeds = " ".join(str(seed) for seed in result["seeds"])
-    return f"for seed in {seeds}; do {' '.join(words)} --config.seed=$seed --workdir runs/{model}/seed_$seed; done"
+    folder = source.replace(":", "_") if source != "default" else result["model"]
+    return f"for seed in {seeds}; do {' '.join(words)} --config.seed=$seed --workdir runs/{folder}/seed_$seed; done"
+
+
+def _source(config: dict[str, Any], model: str) -> tuple[str, dict[str, Any]]:
+    """The row, or "default", from which a configuration changes the fewest fields, and those fields."""
+    named = [model] if rows.find(model) not in (None, rows.find("default")) else []
+    of_model = [name for name in rows.names() if (row := rows.find(name)) and row.settings.get("model") == model]
+    changes = {name: saved.changes(config, name) for name in [*named, "default", *of_model]}
+    source = min(changes, key=lambda name: len(changes[name]))
+    if "data_dir" in changes[source]:
+        changes[source]["data_dir"] = "DIR"
+    return source, changes[source]
 
 
 def _row(model: str) -> Config | None:

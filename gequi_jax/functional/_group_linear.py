@@ -143,8 +143,9 @@ def _combination(coefficients: np.ndarray, arrays: Sequence[Array]) -> Array:
     arrays = [array.astype(wide) for array in arrays]
     sizes = np.abs(coefficients)
     parts = []
-    for size in np.unique(np.round(sizes[sizes > 0], 12)).tolist():
-        first, *rest = np.flatnonzero(np.abs(sizes - size) < 1e-11).tolist()
+    for rounded in np.unique(np.round(sizes[sizes > 0], 12)).tolist():
+        first, *rest = np.flatnonzero(np.abs(sizes - rounded) < 1e-11).tolist()
+        size = float(sizes[first])
         part = arrays[first] if coefficients[first] > 0 else -arrays[first]
         for index in rest:
             part = part + arrays[index] if coefficients[index] > 0 else part - arrays[index]

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from experiments import report
-from experiments.config import flags, saved
+from experiments.config import flags, rows, saved
 from experiments.results import summary
 from experiments.training import run as train
 
@@ -63,6 +63,14 @@ def test_each_run_comes_with_its_command_and_remarks_stay(tmp_path):
         assert "| p4 (short) |" in text
         output.write_text(text + "A remark.\n" if "A remark." not in text else text)
     assert text.count("A remark.") == text.count(report.REMARKS) == 1
+
+
+def test_the_command_starts_from_the_nearest_row_and_names_no_folder_of_the_data():
+    config = saved.as_plain(rows.config_of(rows.find("membranes:z2_equal_cost")))
+    config |= {"data_dir": "/home/me/membranes.npz", "num_train": 2}
+    command = report.command({"config": config, "model": "unet_z2"})
+    program = "python -m experiments.main --config membranes:z2_equal_cost"
+    assert command == f"{program} --config.data_dir=DIR --config.num_train=2"
 
 
 def test_runs_of_other_places_stay_on_the_page(tmp_path):

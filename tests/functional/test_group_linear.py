@@ -28,7 +28,7 @@ def test_it_agrees_with_the_loop(group):
     x, kernel = arrays(group)
     y = jax.jit(functional.group_linear, static_argnames="group")(x, kernel, group=group)
     expected = [[reference.group_linear(group, each, np.asarray(kernel)) for each in row] for row in np.asarray(x)]
-    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("group", [cyclic_group(4), dihedral_group(4), octahedral_group()], ids=families.name)
@@ -59,7 +59,7 @@ def test_derivatives_of_both_modes_are_those_of_the_expanded_matrix():
         lambda function: jax.jvp(function, (x, kernel), (x, 2 * kernel)),
     ):
         for got, expected in zip(derivative(ours), derivative(expanded), strict=True):
-            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("group", "share"), [(dihedral_group(4), 0.21), (octahedral_group(), 0.18)])

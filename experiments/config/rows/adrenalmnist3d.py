@@ -1,4 +1,4 @@
-"""AdrenalMNIST3D of MedMNIST v2: 1,188 CT volumes of 28x28x28 for training, 98 for validation, 298 for testing.
+"""AdrenalMNIST3D of MedMNIST v2: shapes segmented in CT, 28x28x28; 1,188 for training, 98 for validation, 298 for testing.
 
 Four networks at equal cost: every layer computes the same number of channels, shared out among the poses of the group. All
 see the same augmentation, so that the baseline meets every rotation and reflection of a volume too.

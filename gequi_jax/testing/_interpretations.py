@@ -103,16 +103,17 @@ def smallest_error(
         act as in the group.
     """
     names = [name for name in INTERPRETATIONS if kind in (None, name)]
-    options = [(name, group) for name in names]
     larger = [other for other in layer_groups if other != group and contains(other, group)]
-    options += [(name, other) for other in larger for name in names if name in WITH_POSES]
+    options = [(name, group, range(group.order)) for name in names]
+    for other in larger:
+        embedding = subgroup_elements(other, group).tolist()
+        options += [(name, other, embedding) for name in names if name in WITH_POSES]
     candidates = []
-    for name, acting in options:
+    for name, acting, embedding in options:
         interpretation = INTERPRETATIONS[name]
         if interpretation.fits(y.shape, acting):
-            embedded = subgroup_elements(acting, group)
             errors = {
-                g: relative_error(other, interpretation.act(int(embedded[g]), y, acting)) for g, other in moved.items()
+                g: relative_error(other, interpretation.act(embedding[g], y, acting)) for g, other in moved.items()
             }
             candidates.append((name, errors))
     if not candidates:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from gequi_jax import functional, nn
 from gequi_jax.actions import round_window
-from gequi_jax.groups import DyadicDilations, FiniteGroup, cyclic_group
+from gequi_jax.groups import DyadicDilations, FiniteGroup, cyclic_group, mirror_group
 from tests import families
 
 
@@ -121,6 +122,13 @@ def _spatial_pool(group, rngs, param_dtype):
 
 def _coset_pool(group, rngs, param_dtype):
     return lambda x: functional.coset_pool(x, group=group, subgroup=group)[..., 0, :]
+
+
+def _restricted(group, rngs, param_dtype):
+    """Feature maps of a lifting for the group and the inversion -1, restricted to the group."""
+    larger = FiniteGroup.generate([*group.matrices, -np.eye(group.dim)], name=f"{group.name} and inversion")
+    lifting = nn.LiftingConv(3, 2, 3, group=larger, param_dtype=param_dtype, rngs=rngs)
+    return nnx.Sequential(lifting, nn.RestrictPoses(group=larger, subgroup=group))
 
 
 def _on_the_grid(function, **options):
@@ -255,6 +263,7 @@ LAYERS = [
     Row("batch_norm", _batch_norm),
     Row("group_pool", _function(functional.group_pool), output="grid", has_weights=False),
     Row("coset_pool", _coset_pool, output="grid", has_weights=False),
+    Row("restrict_poses", _restricted, input="grid", groups=(families.QUARTER_TURNS_3D, mirror_group())),
     Row("spatial_pool", _spatial_pool, sizes=(4, 6), has_weights=False),
     Row("readout", _readout, output="invariant", has_weights=False),
     *_dense_rows(),

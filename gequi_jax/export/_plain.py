@@ -26,7 +26,7 @@ def to_plain(model: nnx.Module) -> nnx.Module:
     A lifting or group convolution becomes an `nnx.Conv` with the expanded filter bank, a transposed one an
     `nnx.ConvTranspose`, a `GroupLinear` an `nnx.Linear`.
     Batch norms become multiplications and sums of constants, dropout goes; the positional and pose encodings of self-attention in windows
-    become tables. Self-attention and attention maps keep their form.
+    become tables. Self-attention, attention maps and layers that `gequi_jax.models.restrict` copied keep their form.
 
     Args:
       model: a network or layer of this package, or modules made of them.
@@ -51,6 +51,8 @@ def to_plain(model: nnx.Module) -> nnx.Module:
 
 
 def _replace(module: Any) -> nnx.Module | None:
+    if getattr(module, "keeps_form", False):
+        return module
     layer = _plain(module)
     group = getattr(module, "group", None)
     if layer is None and isinstance(group, FiniteGroup):
@@ -80,8 +82,9 @@ def _(layer: nn.GroupConvTranspose) -> nnx.Module:
 @_plain.register(nn.TensorLifting)
 @_plain.register(nn.VectorReadout)
 @_plain.register(nn.TensorReadout)
+@_plain.register(nn.RestrictPoses)
 def _(layer: Any) -> nnx.Module:
-    # Products with constant matrices already, for which it needs its group.
+    # Products with constant matrices or a permutation already, for which it needs its group.
     return layer
 
 

@@ -14,6 +14,7 @@ from gequi_jax._typing import Array, FeatureMap, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.models._sizes import Downsampling, check_downsampling, check_input_sides
+from gequi_jax.models._stages import behind_restriction, groups_of_stages
 from gequi_jax.nn import BatchNorm, GroupConv, LiftingConv
 
 
@@ -97,13 +98,13 @@ class ResNet(nnx.Module):
     """A lifting convolution, stages of residual blocks, and a linear readout of the spatial mean.
 
     Invariant with `downsampling="pool"`: the logits of L_g f are those of f, for every g that maps the input grid to
-    itself.
+    itself. With `group_by_stage`, for every g of the last group.
 
     Args:
       group: the group H, of any dimension.
       input_shape: `(*spatial, channels)` of the images or volumes, with sides divisible by 2 to the number of halvings.
       num_classes: the number of logits.
-      features: the widths of the stages; the map is halved at the start of each but the first.
+      features: the channels of every pose in each stage; the map is halved at the start of each but the first.
       blocks_per_stage: 7 for 44 layers in three stages of basic blocks.
       bottleneck: blocks of windows 1x1, 3x3 and 1x1, with half the width between them.
       halve_lifting: lift with a window of side 4 at every other position, which halves the map before the first stage.
@@ -111,6 +112,9 @@ class ResNet(nnx.Module):
         use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
       conv: the constructor of all others, called alike, and with `strides=, allow_inequivariant=` where a map may be
         halved. With `halve_lifting`, `lifting` is called with `strides=, padding=` as well.
+      group_by_stage: the group of each stage, from `group` to its subgroups; `group` in all of them by default. Where the
+        group shrinks from H to K, `nn.RestrictPoses` gives the first block of the stage |H| / |K| times as many input
+        channels a pose; its output has the `features` of the stage. The attribute `group` of the network is the last.
       downsampling: "pool", convolutions of stride 1 and 2x2 max pooling; or "stride", the original convolutions of
         stride 2, which break equivariance at even sizes.
       kernel_init: initialiser of all filters; the last of each block are divided by the square of the number of blocks, so
@@ -121,9 +125,10 @@ class ResNet(nnx.Module):
       rngs: the random streams.
 
     Raises:
-      ValueError: if the group does not act on the input, sides are not divisible, or a name is unknown.
+      ValueError: if the group does not act on the input, sides are not divisible, a name is unknown, or the groups of the
+        stages do not shrink.
 
-    Reference: Romero et al. (2020), Tab. 2, Appendices B.3.2 and C; Cohen & Welling (2016).
+    Reference: Romero et al. (2020), Tab. 2, Appendices B.3.2 and C; Cohen & Welling (2016); stages: Weiler & Cesa (2019).
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class ResNet(nnx.Module):
         halve_lifting: bool = False,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
+        group_by_stage: Sequence[FiniteGroup] | None = None,
         downsampling: Downsampling = "pool",
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2 / 3, "fan_in", "uniform"),
         dtype: jax.typing.DTypeLike | None = None,
@@ -154,7 +160,8 @@ class ResNet(nnx.Module):
             f"the map is halved {halvings} times",
             group=group,
         )
-        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        groups = groups_of_stages(group_by_stage, group=group, num_stages=len(features))
+        norm = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"kernel_init": kernel_init, "precision": precision, **norm}
         block = {
             "bottleneck": bottleneck,
@@ -162,20 +169,22 @@ class ResNet(nnx.Module):
             "branch_scale": (len(features) * blocks_per_stage) ** -2.0,
             **options,
         }
-        self.group = group
+        self.group = groups[-1]
         self.input_shape = input_shape
         self.num_classes = num_classes
         # The window is even and the padding equal on both sides, so that every other position is symmetric.
         stem: tuple[int, dict[str, Any]] = (4, {"strides": 2, "padding": 1}) if halve_lifting else (3, {})
-        self.lifting = lifting(input_shape[-1], features[0], stem[0], use_bias=False, **stem[1], **options)
+        self.lifting = lifting(input_shape[-1], features[0], stem[0], group=group, use_bias=False, **stem[1], **options)
         self.blocks = nnx.List()
         for stage, width in enumerate(features):
             for index in range(blocks_per_stage):
                 halve = stage > 0 and index == 0
-                before = features[stage - 1] if halve else width
-                self.blocks.append(ResidualBlock(before, width, conv=conv, halve=halve, **block))
-        self.norm = BatchNorm(features[-1], **norm)
-        self.readout = conv(features[-1], num_classes, 1, use_bias=False, **options)
+                before = stage - halve
+                construct = behind_restriction(groups[before], ResidualBlock)
+                layer = construct(features[before], width, group=groups[stage], conv=conv, halve=halve, **block)
+                self.blocks.append(layer)
+        self.norm = BatchNorm(features[-1], group=self.group, **norm)
+        self.readout = conv(features[-1], num_classes, 1, group=self.group, use_bias=False, **options)
 
     def __call__(self, x: Grid) -> Float[Array, "batch classes"]:
         """Maps images `[batch, *spatial, channels]` to logits."""

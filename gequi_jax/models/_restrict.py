@@ -23,7 +23,8 @@ def restrict(model: nnx.Module, subgroup: FiniteGroup) -> nnx.Module:
     Args:
       model: a network of this package, or any module made of its layers, with an attribute `group`. A network of a user
         must end with an output that reduces all poses of a class, those among its channels too.
-      subgroup: the subgroup K; exact for every K that maps the windows of convolutions to themselves.
+      subgroup: the subgroup K; exact for every K that maps the windows of convolutions to themselves. For a network with
+        `group_by_stage`, a subgroup of the last group.
 
     Returns:
       A network that is equivariant under K, with `group` K. `save_weights` and `load_model` know it.
@@ -48,8 +49,10 @@ def restrict(model: nnx.Module, subgroup: FiniteGroup) -> nnx.Module:
     right_cosets(group, subgroup)
 
     def replace(module: Any) -> nnx.Module | None:
-        layer = restricted(module, group, subgroup)
-        if layer is None and getattr(module, "group", None) == group:
+        # The layers of a network with `group_by_stage` have groups of their own.
+        own = getattr(module, "group", None)
+        layer = restricted(module, own if isinstance(own, FiniteGroup) else group, subgroup)
+        if layer is None and isinstance(own, FiniteGroup):
             module.group = subgroup
         return layer
 

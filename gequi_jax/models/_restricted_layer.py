@@ -26,7 +26,12 @@ class RestrictedLayer(nnx.Module):
       group: the group H.
       subgroup: the subgroup K.
       reads_images: whether the input of the layer is an image.
+
+    Attributes:
+      keeps_form: `gequi_jax.export.to_plain` leaves the layer as it is.
     """
+
+    keeps_form: ClassVar[bool] = True
 
     def __init__(self, layer: nnx.Module, *, group: FiniteGroup, subgroup: FiniteGroup, reads_images: bool):
         self.group = subgroup
@@ -45,24 +50,37 @@ class RestrictedLayer(nnx.Module):
         return own_cosets(y, **groups)
 
 
-class RestrictedLifting(nnx.Module):
-    """A lifting without parameters for a subgroup K: its feature maps, with their poses split into the cosets of K.
+class RestrictedFunction(nnx.Module):
+    """A layer without parameters for a subgroup K: the same function, with the poses split into the cosets of K.
 
     Args:
-      layer: an equivariant layer without parameters, from fields to feature maps on H.
-      group: the group H.
+      layer: an equivariant layer without parameters, from fields or feature maps to feature maps.
+      input_group: the group of the feature maps that the layer reads; None for fields.
+      output_group: the group of those that it returns.
       subgroup: the subgroup K.
     """
 
-    def __init__(self, layer: nnx.Module, *, group: FiniteGroup, subgroup: FiniteGroup):
+    keeps_form: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        layer: nnx.Module,
+        *,
+        input_group: FiniteGroup | None,
+        output_group: FiniteGroup,
+        subgroup: FiniteGroup,
+    ):
         self.layer = layer
-        self.layer_group = group
+        self.input_group = input_group
+        self.output_group = output_group
         self.group = subgroup
 
     def __call__(self, x: Array) -> OutFeatureMap:
-        """Maps fields to feature maps `[batch, *spatial, |K|, channels]`."""
-        lift: Any = self.layer
-        return restrict_poses(lift(x), group=self.layer_group, subgroup=self.group)
+        """Maps fields, or feature maps `[batch, *spatial, |K|, channels]`, to feature maps on K."""
+        layer: Any = self.layer
+        if self.input_group is not None:
+            x = unrestrict_poses(x, group=self.input_group, subgroup=self.group)
+        return restrict_poses(layer(x), group=self.output_group, subgroup=self.group)
 
 
 @dataclasses.dataclass(frozen=True)

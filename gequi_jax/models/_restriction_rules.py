@@ -17,8 +17,8 @@ from gequi_jax.groups import FiniteGroup, right_cosets
 from gequi_jax.models._restricted_layer import (
     AttentionOfAnImage,
     RestrictedAttention,
+    RestrictedFunction,
     RestrictedLayer,
-    RestrictedLifting,
     copies,
 )
 
@@ -82,7 +82,19 @@ def _(layer: Any, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
 @restricted.register(nn.VectorLifting)
 @restricted.register(nn.TensorLifting)
 def _(layer: nnx.Module, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
-    return RestrictedLifting(layer, group=group, subgroup=subgroup)
+    return RestrictedFunction(layer, input_group=None, output_group=group, subgroup=subgroup)
+
+
+@restricted.register
+def _(layer: nn.RestrictPoses, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    """A permutation of channels: the cosets of K in its input, in the order in which its output has them."""
+    return RestrictedFunction(layer, input_group=layer.input_group, output_group=group, subgroup=subgroup)
+
+
+@restricted.register
+def _(layer: RestrictedFunction, group: FiniteGroup, subgroup: FiniteGroup) -> nnx.Module:
+    input_group = None if layer.input_group is None else group
+    return RestrictedFunction(layer, input_group=input_group, output_group=group, subgroup=subgroup)
 
 
 @restricted.register

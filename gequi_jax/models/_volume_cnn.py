@@ -13,6 +13,7 @@ from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._readout import pool_over_poses
 from gequi_jax.models._sizes import check_input_sides
+from gequi_jax.models._stages import behind_restriction, groups_of_stages
 from gequi_jax.nn import BatchNorm, Dropout, GroupConv, GroupLinear, LiftingConv
 
 
@@ -23,7 +24,7 @@ class VolumeCNN(nnx.Module):
                 -> mean over positions -> hidden layer -> readout -> mean over poses -> logits
 
     Batch norm and relu follow every layer but the last. Invariant: the logits of L_g f are those of f, for every g that
-    maps the input grid to itself.
+    maps the input grid to itself. With `group_by_stage`, for every g of the last group.
 
     Rule of equal cost: a layer of c features computes c |H| channels, its multiply-adds grow with the square of c |H|, and
     its feature maps with c |H|. Networks with equal products of features and order cost the same.
@@ -38,6 +39,9 @@ class VolumeCNN(nnx.Module):
       lifting: the constructor of the first layer, called with `in_features, out_features, kernel_size, group=, strides=,
         padding=, use_bias=, kernel_init=, dtype=, param_dtype=, precision=, rngs=`.
       conv: the constructor of the group convolutions, called alike without strides and padding.
+      group_by_stage: the group of each stage, from `group` to its subgroups; `group` in all of them by default. Where the
+        group shrinks from H to K, `nn.RestrictPoses` gives the first convolution of the stage |H| / |K| times as many input
+        channels a pose; its output has the `features` of the stage. The attribute `group` of the network is the last.
       dropout_rate: dropout before the hidden layer and before the readout.
       kernel_init: initialiser of all filters.
       dtype: the type of the computation and of the logits; inferred by default. Statistics of norms are float32 or wider.
@@ -46,7 +50,8 @@ class VolumeCNN(nnx.Module):
       rngs: the random streams.
 
     Raises:
-      ValueError: if the group does not act on the input, a side is not divisible, or stages and layers differ in number.
+      ValueError: if the group does not act on the input, a side is not divisible, stages and layers differ in number, or
+        the groups of the stages do not shrink.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class VolumeCNN(nnx.Module):
         hidden_features: int | None = None,
         lifting: Callable[..., nnx.Module] = LiftingConv,
         conv: Callable[..., nnx.Module] = GroupConv,
+        group_by_stage: Sequence[FiniteGroup] | None = None,
         dropout_rate: float = 0.2,
         kernel_init: nnx.Initializer = nnx.initializers.variance_scaling(2.0, "fan_in", "normal"),
         dtype: jax.typing.DTypeLike | None = None,
@@ -75,21 +81,29 @@ class VolumeCNN(nnx.Module):
             f"the map is halved {len(features)} times",
             group=group,
         )
-        norm = {"group": group, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        stages = groups_of_stages(group_by_stage, group=group, num_stages=len(features))
+        of_layer = zip(stages, layers_per_stage, strict=True)
+        groups = [group, *(stage for stage, count in of_layer for _ in range(count))]
+        norm = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         options = {"use_bias": False, "kernel_init": kernel_init, "precision": precision, **norm}
         widths = [layers[0][0], *(width for width, _ in layers)]
         hidden = 2 * widths[-1] if hidden_features is None else hidden_features
         hidden = check_positive_integer("hidden_features", hidden)
-        self.group = group
+        self.group = stages[-1]
         self.input_shape = input_shape
         self.num_classes = num_classes
         self.pool_before = tuple(index for index, (_, pooled) in enumerate(layers) if pooled)
         # The window is even and the padding equal on both sides, so that every other position is symmetric.
-        self.lifting = lifting(input_shape[-1], widths[0], 4, strides=2, padding=1, **options)
-        self.convs = nnx.List(conv(into, out, 3, **options) for into, out in itertools.pairwise(widths))
-        self.norms = nnx.List(BatchNorm(width, **norm) for width in widths)
-        self.hidden = GroupLinear(widths[-1], hidden, **options)
-        self.hidden_norm = BatchNorm(hidden, **norm)
+        self.lifting = lifting(input_shape[-1], widths[0], 4, group=group, strides=2, padding=1, **options)
+        self.convs = nnx.List(
+            behind_restriction(before, conv)(into, out, 3, group=after, **options)
+            for (into, before), (out, after) in itertools.pairwise(zip(widths, groups, strict=True))
+        )
+        self.norms = nnx.List(
+            BatchNorm(width, group=stage, **norm) for width, stage in zip(widths, groups, strict=True)
+        )
+        self.hidden = GroupLinear(widths[-1], hidden, group=self.group, **options)
+        self.hidden_norm = BatchNorm(hidden, group=self.group, **norm)
         linear = {"precision": precision, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         self.readout = nnx.Linear(hidden, num_classes, use_bias=False, kernel_init=kernel_init, **linear)
         self.dropout = Dropout(check_rate("dropout_rate", dropout_rate), rngs=rngs)

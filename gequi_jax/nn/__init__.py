@@ -38,6 +38,7 @@ from gequi_jax.nn._patches import PatchMerging as PatchMerging
 from gequi_jax.nn._position_encoding import CoordinateMLP as CoordinateMLP
 from gequi_jax.nn._position_encoding import CoordinateTable as CoordinateTable
 from gequi_jax.nn._position_encoding import FourierEncoding as FourierEncoding
+from gequi_jax.nn._restrict_poses import RestrictPoses as RestrictPoses
 from gequi_jax.nn._self_attention import GroupSelfAttention as GroupSelfAttention
 from gequi_jax.nn._self_attention import LiftingSelfAttention as LiftingSelfAttention
 from gequi_jax.nn._transformer_block import GroupMLP as GroupMLP

@@ -13,11 +13,14 @@ from gequi_jax.actions import grid_preserving_elements
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._faults import AMPLIFICATION, audit_row, first_fault
 from gequi_jax.testing._interpretations import INTERPRETATIONS
-from gequi_jax.testing._recording import recorded_runs
-from gequi_jax.testing._report import AuditReport
+from gequi_jax.testing._layer_groups import contains, layer_groups
+from gequi_jax.testing._recording import Call, recorded_runs
+from gequi_jax.testing._report import AuditReport, AuditRow
 from gequi_jax.testing._spaces import InputSpace, OutputSpace, check_input_space, check_spaces
 from gequi_jax.testing._tolerances import tolerance_of
 from gequi_jax.testing._weights import cast, prepared
+
+_MovedCalls = Mapping[FiniteGroup, Mapping[int, list[Call]]]
 
 
 def audit(
@@ -48,11 +51,13 @@ def audit(
     Args:
       model: any NNX model or layer, of this package's layers and others. It is not changed: a copy runs in `eval()` mode.
       x: one batch of inputs; noise reveals more than smooth images do.
-      group: the group the model should be equivariant to.
+      group: the group the model should be equivariant to. A layer with a larger group as its attribute `group`, such as those
+        in the first stages of a network with `group_by_stage`, is tested under its own group, if its input is equivariant
+        under it.
       input: how the group acts on the input: "grid", "feature_map", "vectors", "tensors" or "pseudoscalars", as in
         `equivariance_errors`.
       output: how it acts on the output of the model: the same, "class_map" or "invariant"; inferred by default.
-      elements: the elements to test; by default those that map the grid to itself.
+      elements: the elements to test, of `group` alone; by default all that map the grid to itself.
       weight_scale: a factor on all parameters; training amplifies faults that are invisible at initialisation, and so does
         a factor of 3. Batch norms take the statistics of the scaled network from `x`.
       perturb: the size of the noise on parameters and statistics whose entries are all equal, relative to their size, or
@@ -86,7 +91,13 @@ def audit(
     if not perturb >= 0:
         raise ValueError(f"perturb: expected 0 or more; got {perturb!r}.")
     x = jnp.asarray(x)
-    tested = tuple(grid_preserving_elements(group) if elements is None else elements)
+    # Feature maps on the group are moved by its elements only.
+    larger_are_tested = elements is None and input != "feature_map"
+    tested = {
+        other: tuple(grid_preserving_elements(other)) if larger_are_tested else () for other in layer_groups(model)
+    }
+    tested = {other: chosen for other, chosen in tested.items() if contains(other, group)}
+    tested[group] = tuple(grid_preserving_elements(group) if elements is None else elements)
     settings = _Settings(group, input, tested, weight_scale, perturb, kinds)
     measure = functools.partial(_audit, model, x, settings)
     report = measure(dtype=dtype, rtol=rtol)
@@ -108,11 +119,11 @@ def audit(
 
 @dataclasses.dataclass(frozen=True)
 class _Settings:
-    """What the audits in all types share."""
+    """What the audits in all types share: `elements` has those to test for each group of the layers."""
 
     group: FiniteGroup
     input: InputSpace
-    elements: tuple[int, ...]
+    elements: Mapping[FiniteGroup, tuple[int, ...]]
     weight_scale: float
     perturb: float
     kinds: Mapping[str, str]
@@ -127,14 +138,39 @@ def _audit(
         x = cast(x, dtype)
         copy = prepared(model, x, weight_scale=settings.weight_scale, perturb=settings.perturb, dtype=dtype)
         limit = tolerance_of(x) if rtol is None else rtol
-        act = INTERPRETATIONS[settings.input].act
-        runs = recorded_runs(copy, [x, *(act(g, x, group) for g in elements)])
-        base, moved = runs[0], dict(zip(elements, runs[1:], strict=True))
+        base, moved = _runs(copy, x, settings)
         _check_kinds(kinds, {call.path for call in base})
-        rows = [audit_row(index, base, moved, group, kinds.get(base[index].path)) for index in range(len(base))]
+        rows = [_row(index, base, moved, settings, limit) for index in range(len(base))]
         fault, cause = first_fault(base, rows, group, limit)
         in_order = sorted(range(len(base)), key=lambda index: base[index].position)
-        return AuditReport(group, elements, limit, tuple(rows[index] for index in in_order), fault, cause)
+        return AuditReport(group, elements[group], limit, tuple(rows[index] for index in in_order), fault, cause)
+
+
+def _runs(model: nnx.Module, x: jax.Array, settings: _Settings) -> tuple[list[Call], _MovedCalls]:
+    """The calls for the input, and those for the transformed inputs by group and element; equal matrices share a run."""
+    act = INTERPRETATIONS[settings.input].act
+    moved = {}
+    for group, elements in settings.elements.items():
+        for g in elements:
+            moved.setdefault(group.matrices[g].tobytes(), (g, group))
+    base, *runs = recorded_runs(model, [x, *(act(g, x, group) for g, group in moved.values())])
+    by_matrix = dict(zip(moved, runs, strict=True))
+    return base, {
+        group: {g: by_matrix[group.matrices[g].tobytes()] for g in elements}
+        for group, elements in settings.elements.items()
+    }
+
+
+def _row(index: int, base: list[Call], moved: _MovedCalls, settings: _Settings, limit: float) -> AuditRow:
+    """The row of a call: under the larger group of its module if its input is equivariant under that one."""
+    call, group = base[index], settings.group
+    own = getattr(call.module, "group", group)
+    kind = settings.kinds.get(call.path)
+    if call.position > 0 and own != group and settings.elements.get(own):
+        row = audit_row(index, base, moved[own], own, kind, layer_groups=settings.elements)
+        if row.input_error <= limit:
+            return row
+    return audit_row(index, base, moved[group], group, kind, layer_groups=settings.elements)
 
 
 def _check_kinds(kinds: Mapping[str, str], paths: set[str]):

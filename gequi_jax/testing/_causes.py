@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from gequi_jax.groups import FiniteGroup
+from gequi_jax.testing._layer_groups import contains
 
 GENERIC = (
     "it treats positions or poses differently; check for absolute positions, a crop or a pad that is not the same on "
@@ -19,8 +20,10 @@ def likely_cause(module: nnx.Module, inputs: Sequence[jax.Array], group: FiniteG
     """A sentence on a module whose input is equivariant and whose output is not, None if nothing stands out."""
     name = type(module).__name__
     own_group = getattr(module, "group", None)
-    if isinstance(own_group, FiniteGroup) and own_group != group:
-        return f"{name} was built for {own_group.name}, not for {group.name}."
+    if isinstance(own_group, FiniteGroup):
+        if not contains(own_group, group):
+            return f"{name} was built for {own_group.name}, not for {group.name}."
+        group = own_group
     pose_index = getattr(module, "pose_index", None)
     if callable(pose_index) and not _is_invariant(np.asarray(pose_index(group)), group):
         return f"its pose index, {pose_index.__name__}, is not invariant under the group; use key_pose, the default."

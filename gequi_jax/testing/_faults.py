@@ -1,6 +1,7 @@
 """Rows of an audit, and the first place at which equivariance is lost."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.testing._causes import GENERIC, likely_cause, resampling_cause
@@ -14,7 +15,13 @@ AMPLIFICATION = 100
 
 
 def audit_row(
-    index: int, base: Sequence[Call], moved: Mapping[int, Sequence[Call]], group: FiniteGroup, kind: str | None
+    index: int,
+    base: Sequence[Call],
+    moved: Mapping[int, Sequence[Call]],
+    group: FiniteGroup,
+    kind: str | None,
+    *,
+    layer_groups: Iterable[FiniteGroup],
 ) -> AuditRow:
     """The equivariance errors of one call.
 
@@ -22,16 +29,18 @@ def audit_row(
       index: which of the calls.
       base: the calls for the untransformed input.
       moved: for each element, the calls for the transformed input.
-      group: the group.
+      group: the group of the elements.
       kind: the interpretation of the output, if it is known.
+      layer_groups: the groups of all layers.
     """
     call = base[index]
-    name, errors = smallest_error(call.output, {g: calls[index].output for g, calls in moved.items()}, group, kind)
+    smallest = functools.partial(smallest_error, layer_groups=layer_groups)
+    name, errors = smallest(call.output, {g: calls[index].output for g, calls in moved.items()}, group, kind)
     worst = max(errors, key=lambda element: errors[element], default=group.identity)
     input_errors = []
     for argument, array in enumerate(call.inputs):
         of_element = {g: calls[index].inputs[argument] for g, calls in moved.items()}
-        input_errors.extend(smallest_error(array, of_element, group, None)[1].values())
+        input_errors.extend(smallest(array, of_element, group, None)[1].values())
     return AuditRow(
         path=call.path,
         module=type(call.module).__name__,
@@ -40,6 +49,7 @@ def audit_row(
         input_error=max(input_errors, default=0.0),
         error=errors.get(worst, 0.0),
         worst_element=worst,
+        group=group.name,
     )
 
 

@@ -1,14 +1,15 @@
 """The ways in which an array inside a network may transform, and the one that fits it best."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 
 from gequi_jax.actions import act_on_feature_map, act_on_grid, act_on_poses
-from gequi_jax.groups import FiniteGroup
+from gequi_jax.groups import FiniteGroup, subgroup_elements
 from gequi_jax.testing._equivariance import relative_error
+from gequi_jax.testing._layer_groups import contains
 from gequi_jax.testing._spaces import ACTIONS
 
 
@@ -79,8 +80,17 @@ INTERPRETATIONS: Mapping[str, Interpretation] = {
 }
 
 
+# Those that depend on the group by more than the matrices of its elements.
+WITH_POSES = ("feature_map", "merged_feature_map", "poses", "tokens")
+
+
 def smallest_error(
-    y: jax.Array, moved: Mapping[int, jax.Array], group: FiniteGroup, kind: str | None
+    y: jax.Array,
+    moved: Mapping[int, jax.Array],
+    group: FiniteGroup,
+    kind: str | None,
+    *,
+    layer_groups: Iterable[FiniteGroup],
 ) -> tuple[str, dict[int, float]]:
     """The interpretation under which an array transforms best, and its relative error for each element.
 
@@ -89,12 +99,23 @@ def smallest_error(
       moved: for each element, the array for the transformed input.
       group: the group.
       kind: the interpretation, where it is known.
+      layer_groups: the groups of all layers. The poses of the array may be those of a larger group, in which the elements
+        act as in the group.
     """
-    candidates = {}
-    for name, interpretation in INTERPRETATIONS.items():
-        if kind in (None, name) and interpretation.fits(y.shape, group):
-            candidates[name] = {g: relative_error(other, interpretation.act(g, y, group)) for g, other in moved.items()}
+    names = [name for name in INTERPRETATIONS if kind in (None, name)]
+    larger = [other for other in layer_groups if other != group and contains(other, group)]
+    options = [(name, group, range(group.order)) for name in names]
+    for other in larger:
+        embedding = subgroup_elements(other, group).tolist()
+        options += [(name, other, embedding) for name in names if name in WITH_POSES]
+    candidates = []
+    for name, acting, embedding in options:
+        interpretation = INTERPRETATIONS[name]
+        if interpretation.fits(y.shape, acting):
+            errors = {
+                g: relative_error(other, interpretation.act(embedding[g], y, acting)) for g, other in moved.items()
+            }
+            candidates.append((name, errors))
     if not candidates:
         raise ValueError(f"kinds: an array of shape {y.shape} cannot be a {kind!r} for {group.name}.")
-    best = min(candidates, key=lambda name: max(candidates[name].values(), default=0.0))
-    return best, candidates[best]
+    return min(candidates, key=lambda candidate: max(candidate[1].values(), default=0.0))

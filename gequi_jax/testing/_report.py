@@ -19,6 +19,7 @@ class AuditRow:
       input_error: the largest relative equivariance error of its input.
       error: that of its output.
       worst_element: the element of that error.
+      group: the name of the group whose elements were tested: that of the report, or a larger one that the layer has.
     """
 
     path: str
@@ -28,6 +29,7 @@ class AuditRow:
     input_error: float
     error: float
     worst_element: int
+    group: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class AuditReport:
 
     Attributes:
       group: the group.
-      elements: its elements that were tested.
+      elements: its elements that were tested; layers with a larger group were tested with those of their own.
       tolerance: the error above which a layer is not equivariant.
       rows: one for each call of a submodule, in the order in which they begin.
       fault: the path of the first place where the error jumps, None if there is none.
@@ -85,7 +87,8 @@ class AuditReport:
             head,
         ]
         for row in self.rows:
-            mark = "  <-- here" if row.path == self.fault else ""
+            mark = "" if row.group == self.group.name else f" of {row.group}"
+            mark += "  <-- here" if row.path == self.fault else ""
             lines.append(
                 f"{row.path:<{width}}  {row.module:<{module_width}}  {row.kind:<{kind_width}}  {row.error:8.1e}  "
                 f"{row.worst_element:>7}{mark}"

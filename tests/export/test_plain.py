@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gequi_jax import export, nn
+from gequi_jax import export, models, nn
 from gequi_jax.actions import round_window
 from gequi_jax.groups import FiniteGroup, group_by_name, octahedral_group
 from tests import shrunk
@@ -25,6 +25,13 @@ def test_plain_networks_compute_the_same_function(name):
     assert relative_error(logits(plain, x), expected) < 1e-6
     # A negative control: other weights give other outputs.
     assert relative_error(logits(export.to_plain(shrunk.network(name)), x), expected) > 1e-3
+
+
+@pytest.mark.slow
+def test_restricted_self_attention():
+    model, x = trained("digits_r4m_sa"), shrunk.images("digits_r4m_sa")
+    plain = export.to_plain(models.restrict(model, group_by_name("p4")))
+    assert relative_error(logits(plain, x), logits(model, x)) < 1e-5
 
 
 @pytest.mark.slow

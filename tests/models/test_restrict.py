@@ -11,7 +11,7 @@ from flax import nnx
 
 from gequi_jax import models, nn
 from gequi_jax.functional import restrict_poses
-from gequi_jax.groups import FiniteGroup, group_by_name, octahedral_group
+from gequi_jax.groups import FiniteGroup, group_by_name, octahedral_group, trivial_group
 from gequi_jax.testing import assert_invariant, audit
 from tests import families, shrunk
 from tests.models.test_registry import parameter_count
@@ -150,7 +150,11 @@ def test_restricted_layers_of_fields(rank, group, subgroup):
     assert relative_error(narrow(restrict_poses(x, **groups)[..., ::-1]), layer(x)) > 1e-3
     field = jnp.asarray(generator.normal(size=(2, *(3,) * group.dim, 2, *(group.dim,) * rank)), jnp.float32)
     lift = Alone(lifting(group=group), group)
-    assert relative_error(models.restrict(lift, subgroup)(field), restrict_poses(lift(field), **groups)) < 1e-6
+    narrow = models.restrict(lift, subgroup)
+    assert relative_error(narrow(field), restrict_poses(lift(field), **groups)) < 1e-6
+    trivial = trivial_group(group.dim)
+    expected = restrict_poses(narrow(field), group=subgroup, subgroup=trivial)
+    assert relative_error(models.restrict(narrow, trivial)(field), expected) < 1e-6
 
 
 def test_a_lifting_conv_in_three_dimensions():

@@ -28,6 +28,14 @@ NETWORKS = {
 }
 VOLUMES = {"volume_octahedral_cnn": (octahedral_group(), families.QUARTER_TURNS_3D)}
 PLAIN, ATTENTIVE = QUICK = ("rotmnist_p4m_cnn", "digits_alpha_f_p4m_cnn")
+# What covers most in minutes: plain, attentive and residual layers, and blocks of layers.
+COVERING = (*QUICK, "pcam_p4m_densenet", "cifar10_alpha_f_p4m_resnet44")
+
+
+def marked(names, *, quick=()):
+    """Names that run by default, with -m slow, or, if others cover their layers, with -m full_size."""
+    kinds = {name: pytest.mark.slow if name in {*COVERING, *VOLUMES} else pytest.mark.full_size for name in names}
+    return [pytest.param(name, marks=() if name in quick else kind) for name, kind in kinds.items()]
 
 
 @functools.cache
@@ -43,8 +51,7 @@ def test_invariant_under_the_last_group_alone(name):
     assert_invariant_under_the_last_alone(name, "float32", rtol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*NETWORKS, *VOLUMES])
+@pytest.mark.parametrize("name", marked(NETWORKS | VOLUMES))
 @pytest.mark.usefixtures("x64")
 def test_invariant_in_float64(name):
     assert_invariant_under_the_last_alone(name, "float64", rtol=1e-12)
@@ -63,7 +70,7 @@ def assert_invariant_under_the_last_alone(name, dtype, *, rtol):
     assert errors[~inside].min() > 1e-3
 
 
-@pytest.mark.parametrize("name", shrunk.slow_unless((PLAIN,), NETWORKS))
+@pytest.mark.parametrize("name", marked(NETWORKS, quick=(PLAIN,)))
 def test_every_stage_is_equivariant_under_its_own_group(name):
     """With z2 for the last group, whose own audit tests nothing."""
     groups = (*NETWORKS[name][:-1], Z2)
@@ -117,7 +124,7 @@ def test_parameters_of_a_network_from_p4m_to_p4_to_z2():
     assert model.readout.layers[1].in_features == 4 * features
 
 
-@pytest.mark.parametrize("name", shrunk.slow_unless((ATTENTIVE,), NETWORKS | VOLUMES))
+@pytest.mark.parametrize("name", marked(NETWORKS | VOLUMES, quick=(ATTENTIVE,)))
 def test_weights_go_through_a_file_bit_for_bit(name, tmp_path):
     model = network(name, (NETWORKS | VOLUMES)[name])
     models.save_weights(model, tmp_path / "model.safetensors")
@@ -127,7 +134,7 @@ def test_weights_go_through_a_file_bit_for_bit(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, arrays(loaded), arrays(model))
 
 
-@pytest.mark.parametrize("name", shrunk.slow_unless((PLAIN,), NETWORKS))
+@pytest.mark.parametrize("name", marked(NETWORKS, quick=(PLAIN,)))
 def test_restriction_and_plain_layers_keep_the_function(name):
     """Restricted in two steps, so that the cosets of the first are split again."""
     model = perturbed(network(name, (*NETWORKS[name][:-1], P4)))

@@ -170,11 +170,15 @@ def command(result: dict[str, Any]) -> str:
 
 
 def _source(config: dict[str, Any], model: str) -> tuple[str, dict[str, Any]]:
-    """The row, or "default", from which a configuration changes the fewest fields, and those fields."""
+    """The row, or "default", from which a configuration has the fewest changes, and those changes."""
     named = [model] if rows.find(model) not in (None, rows.find("default")) else []
     of_model = [name for name in rows.names() if (row := rows.find(name)) and row.settings.get("model") == model]
     changes = {name: saved.changes(config, name) for name in [*named, "default", *of_model]}
-    source = min(changes, key=lambda name: len(changes[name]))
+
+    def count(name: str) -> int:
+        return sum(len(value) if isinstance(value, dict) else 1 for value in changes[name].values())
+
+    source = min(changes, key=count)
     if "data_dir" in changes[source]:
         changes[source]["data_dir"] = "DIR"
     return source, changes[source]

@@ -60,9 +60,20 @@ def as_plain(config: Config) -> dict[str, Any]:
 
 
 def changes(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """The fields in which a saved configuration differs from a row or a file, leaving out fields that no longer exist."""
+    """The fields in which a saved configuration differs from a row or a file, leaving out fields that no longer exist.
+
+    Of a dictionary, only the entries that differ.
+    """
     reference = as_plain(load_config(source))
-    return {name: values[name] for name in reference if name in values and values[name] != reference[name]}
+    changed = {name: values[name] for name in reference if name in values and values[name] != reference[name]}
+    return {
+        name: _different(value, reference[name]) if isinstance(value, dict) else value
+        for name, value in changed.items()
+    }
+
+
+def _different(entries: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entries.items() if key not in reference or reference[key] != value}
 
 
 def _check_same(given: dict[str, Any], saved: dict[str, Any], workdir: pathlib.Path) -> None:

@@ -154,7 +154,7 @@ def record(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def command(result: dict[str, Any]) -> str:
-    """The shortest command that repeats a finished run, with DIR for the folder of the data.
+    """The shortest command that repeats a finished run, with PATH for the folder or file of the data.
 
     For merged runs it is a loop over the seeds.
     """
@@ -180,7 +180,7 @@ def _source(config: dict[str, Any], model: str) -> tuple[str, dict[str, Any]]:
 
     source = min(changes, key=count)
     if "data_dir" in changes[source]:
-        changes[source]["data_dir"] = "DIR"
+        changes[source]["data_dir"] = "PATH"
     return source, changes[source]
 
 

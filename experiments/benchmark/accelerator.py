@@ -103,7 +103,7 @@ def _cells(values: dict[str, float], device: dict[str, float]) -> tuple[str, ...
 
 
 def _result(command: list[str], seconds: float) -> dict[str, Any]:
-    """Runs a task; its last line of output holds its values as JSON, or a peer's median alone, where it has any."""
+    """Runs a task."""
     start = time.monotonic()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
@@ -111,14 +111,18 @@ def _result(command: list[str], seconds: float) -> dict[str, Any]:
         lines = done.stdout.strip().splitlines()
     except subprocess.TimeoutExpired:
         output, ok, lines = "the time was used up", False, []
+    return {"ok": ok, "seconds": time.monotonic() - start, "values": _values(lines), "output": output[-4000:]}
+
+
+def _values(lines: list[str]) -> dict[str, Any] | None:
+    """The values in the last line of output, as JSON; a peer prints its median alone, and other programs print neither."""
     try:
         values = json.loads(lines[-1]) if lines else None
     except ValueError:
-        values = None
+        return None
     if isinstance(values, float):
-        values = {"median": values}
-    read = values if isinstance(values, dict) else None
-    return {"ok": ok, "seconds": time.monotonic() - start, "values": read, "output": output[-4000:]}
+        return {"median": values}
+    return values if isinstance(values, dict) else None
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

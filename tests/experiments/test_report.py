@@ -65,13 +65,13 @@ def test_each_run_comes_with_its_command_and_remarks_stay(tmp_path):
     assert text.count("A remark.") == text.count(report.REMARKS) == 1
 
 
-def test_the_command_starts_from_the_nearest_row_and_names_no_folder_of_the_data():
+def test_the_command_starts_from_the_nearest_row_and_names_no_path_of_the_data():
     config = saved.as_plain(rows.config_of(rows.find("membranes:z2_equal_cost")))
     config |= {"data_dir": "/home/me/membranes.npz", "num_train": 2}
     config["model_overrides"] = config["model_overrides"] | {"depth": 2}
     command = report.command({"config": config, "model": "unet_z2"})
     program = "python -m experiments.main --config membranes:z2_equal_cost"
-    assert command == f"{program} --config.data_dir=DIR --config.model_overrides.depth=2 --config.num_train=2"
+    assert command == f"{program} --config.data_dir=PATH --config.model_overrides.depth=2 --config.num_train=2"
 
 
 def test_runs_of_other_places_stay_on_the_page(tmp_path):

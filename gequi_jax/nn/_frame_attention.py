@@ -1,5 +1,6 @@
 """The self-attention layer in which every frame attends by itself."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -165,11 +166,11 @@ class FrameSelfAttention(nnx.Module):
         spatial_shape = x.shape[1 : 1 + self.group.dim]
         if registers is not None:
             return self._with_registers(x, registers, spatial_shape)
-        positions = window_offsets(spatial_shape).reshape(*spatial_shape, -1)
         heads = functional.frame_self_attention(
-            *self._projections(x, positions),
+            *self._projections(x),
             self._position_bias(spatial_shape),
             group=self.group,
+            frequencies=None if self.frequencies is None else self.frequencies[...],
             window_size=self.window_shape,
             window_mask=mask_of(self.window_mask),
             **self._options(),
@@ -179,9 +180,8 @@ class FrameSelfAttention(nnx.Module):
     def _with_registers(self, x: Array, registers: Array, spatial_shape: tuple[int, ...]) -> tuple[Array, Array]:
         if self.window_shape is not None or self.window_mask is not None:
             raise ValueError("registers: expected global attention, in which every position sees them; got windows.")
-        positions = window_offsets(spatial_shape).reshape(*spatial_shape, -1)
-        on_grid = (part.reshape(x.shape[0], -1, *part.shape[-3:]) for part in self._projections(x, positions))
-        parts = zip(on_grid, self._projections(registers, None), strict=True)
+        on_grid = (part.reshape(x.shape[0], -1, *part.shape[-3:]) for part in self._turned(*self._projections(x)))
+        parts = zip(on_grid, self._projections(registers), strict=True)
         query, key, value = (jnp.concatenate(part, axis=1) for part in parts)
         bias = self._position_bias(spatial_shape)
         if bias is not None:
@@ -207,16 +207,19 @@ class FrameSelfAttention(nnx.Module):
         shape = (self.num_heads, self.head_features // 2, self.group.dim)
         return nnx.Param(frequency_init(rngs.params(), shape, self.param_dtype))
 
-    def _projections(self, x: Array, positions: np.ndarray | None) -> tuple[Array, Array, Array]:
-        """Queries and keys, with rotary encodings of their positions, and values: `[batch, *tokens, group, heads, d]`."""
+    def _projections(self, x: Array) -> list[Array]:
+        """Queries, keys and values: `[batch, *tokens, group, heads, d]`."""
         qkv = self.qkv(x)
-        # Queries and keys as heads of one array: one pass over memory turns both.
-        qkv = qkv.reshape(*qkv.shape[:-1], 3 * self.num_heads, self.head_features)
-        both, value = jnp.split(qkv, [2 * self.num_heads], axis=-2)
-        if self.frequencies is not None and positions is not None:
-            both = functional.rotary_encoding(both, self.frequencies[...], positions, group=self.group)
-        query, key = jnp.split(both, 2, axis=-2)
-        return query, key, value
+        return jnp.split(qkv.reshape(*qkv.shape[:-1], 3 * self.num_heads, self.head_features), 3, axis=-2)
+
+    def _turned(self, query: Array, key: Array, value: Array) -> tuple[Array, Array, Array]:
+        """Queries and keys with rotary encodings of their positions on the grid, and values."""
+        if self.frequencies is None:
+            return query, key, value
+        spatial_shape = query.shape[1 : 1 + self.group.dim]
+        positions = window_offsets(spatial_shape).reshape(*spatial_shape, -1)
+        turn = functools.partial(functional.rotary_encoding, positions=positions, group=self.group)
+        return turn(query, self.frequencies[...]), turn(key, self.frequencies[...]), value
 
     def _position_bias(self, spatial_shape: tuple[int, ...]) -> Array | None:
         if self.position_encoding is None:

@@ -1,8 +1,6 @@
 """Attention in which every frame attends by itself: ordinary attention of |H| times as many heads."""
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +8,14 @@ import numpy as np
 
 from gequi_jax._checks import check_group_axis, check_spatial_axes
 from gequi_jax._typing import Array, Bool, FeatureMapHeads, FeatureMapValues, Float, Int
-from gequi_jax.actions import relative_positions
+from gequi_jax.actions import relative_positions, window_offsets
 from gequi_jax.functional._platform import by_platform
 from gequi_jax.functional._types import wide_type
 from gequi_jax.functional._windows import Window, WindowMask, WindowSize, resolve_window
 from gequi_jax.functional.self_attention._dropout import Dropout, resolve_dropout
 from gequi_jax.functional.self_attention._frame_shifts import attend_by_shifts, attends_by_shifts
 from gequi_jax.functional.self_attention._frame_windows import window_tiles
+from gequi_jax.functional.self_attention._rotary import check_frequencies, rotation, turn
 from gequi_jax.groups import FiniteGroup
 
 DotProductImplementation = Literal["xla", "cudnn"]
@@ -29,6 +28,7 @@ def frame_self_attention(
     position_bias: Float[Array, "group window heads"] | None = None,
     *,
     group: FiniteGroup,
+    frequencies: Float[Array, "distinct_heads pairs dim"] | None = None,
     window_size: WindowSize | None = None,
     window_mask: WindowMask | None = None,
     scale: float | None = None,
@@ -38,10 +38,11 @@ def frame_self_attention(
 ) -> FeatureMapHeads:
     """Self-attention in every frame h by itself, with positions as seen from h.
 
-        out(i, h) = sum_j softmax_j( scale q(i, h) . k(j, h) + s(h^-1 (x_j - x_i)) ) v(j, h)
+        out(i, h) = sum_j softmax_j( scale R q(i, h) . R k(j, h) + s(h^-1 (x_j - x_i)) ) v(j, h)
 
-    Equivariant: L_g on the input becomes L_g on the output, since s depends on the relative position seen from h only.
-    The same holds where `rotary_encoding` was applied to q and k. It has |H| scores for each head and pair of positions,
+    R turns pairs of features by angles omega . h^-1 x, as in `rotary_encoding`; without frequencies omega it is 1.
+    Equivariant: L_g on the input becomes L_g on the output, since the scores depend on the relative position seen from h
+    only. It has |H| scores for each head and pair of positions,
     where `group_self_attention` has |H|^3. Frames exchange nothing here, but in the linear maps around it.
 
     Args:
@@ -49,6 +50,7 @@ def frame_self_attention(
       position_bias: s for every h and offset, `transformed_position_encodings` of an encoding with one feature for each
         head; None for 0.
       group: the group H.
+      frequencies: omega, `[heads, features / 2, dim]`, as in `rotary_encoding`; None for R = 1.
       window_size: the odd side of the window of keys around each query, or one side for each axis; None attends to every
         position.
       window_mask: the offsets of the window that take part, all by default: a mask of the shape of the window, or
@@ -76,10 +78,13 @@ def frame_self_attention(
     _check_shapes(query, key, value)
     window = resolve_window(window_size, window_mask, group=group, spatial_shape=query.shape[1 : 1 + group.dim])
     _check_window(window, position_bias, (group.order, window.size, query.shape[-2]))
+    if frequencies is not None:
+        check_frequencies(query, frequencies, group)
+        frequencies = jnp.tile(frequencies, (query.shape[-2] // frequencies.shape[0], 1, 1))
+    tokens = _Tokens(query, key, value, frequencies, group)
     dropout = resolve_dropout(dropout_rate, dropout_key)
-    merged = [x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, value)]  # group * heads
     attend = _attend_globally if window.is_global else _attend_in_windows
-    out = attend(merged, position_bias, window, scale=scale, dropout=dropout, implementation=implementation)
+    out = attend(tokens, position_bias, window, scale=scale, dropout=dropout, implementation=implementation)
     return out.reshape(query.shape)
 
 
@@ -145,8 +150,37 @@ def _check_window(window: Window, position_bias: Array | None, expected: tuple[i
         )
 
 
-def _attend_globally(merged: Sequence[Array], position_bias: Array | None, window: Window, **options: Any) -> Array:
-    """Attention of queries, keys and values `[batch, *spatial, group * heads, features]` at all positions."""
+class _Tokens(NamedTuple):
+    """Queries, keys and values `[batch, *spatial, group, heads, features]`, and how their positions turn the first two."""
+
+    query: Array
+    key: Array
+    value: Array
+    frequencies: Array | None
+    group: FiniteGroup
+
+    def merged(self, *, turned: bool) -> list[Array]:
+        """The three with frames as heads, `[batch, *spatial, group * heads, features]`."""
+        query, key = self.query, self.key
+        if turned and self.frequencies is not None:
+            cos, sin = self.rotation(positions_last=False)
+            query, key = (turn(x, cos[None], sin[None], axis=-1) for x in (query, key))
+        return [x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, self.value)]
+
+    def rotation(self, *, positions_last: bool) -> tuple[Array, Array] | None:
+        """The cosines and sines of all angles."""
+        if self.frequencies is None:
+            return None
+        spatial_shape = self.query.shape[1:-3]
+        positions = window_offsets(spatial_shape)
+        positions = positions if positions_last else positions.reshape(*spatial_shape, -1)
+        options = {"group": self.group, "dtype": wide_type(self.query), "positions_last": positions_last}
+        return rotation(self.frequencies, positions, **options)
+
+
+def _attend_globally(tokens: _Tokens, position_bias: Array | None, window: Window, **options: Any) -> Array:
+    """Attention to all positions."""
+    merged = tokens.merged(turned=True)
     _, offsets = relative_positions(merged[0].shape[1:-2])
     mask = None if window.mask.all() else window.mask[offsets][None, None]
     query, key, value = (x.reshape(x.shape[0], -1, *x.shape[-2:]) for x in merged)
@@ -154,29 +188,31 @@ def _attend_globally(merged: Sequence[Array], position_bias: Array | None, windo
 
 
 def _attend_in_windows(
-    merged: Sequence[Array], position_bias: Array | None, window: Window, *, scale: float | None, **options: Any
+    tokens: _Tokens, position_bias: Array | None, window: Window, *, scale: float | None, **options: Any
 ) -> Array:
     """The same in windows: tile by tile, or on a CPU with few products, by shifts."""
-    scale = merged[0].shape[-1] ** -0.5 if scale is None else scale
+    scale = tokens.query.shape[-1] ** -0.5 if scale is None else scale
 
-    def attend(by_shifts: bool, *operands: Array) -> Array:
-        function: Callable[..., Array] = (
-            _attend_by_shifts if by_shifts else functools.partial(_attend_in_tiles, **options)
-        )
-        return function(*operands, window, scale=scale)
+    def attend(by_shifts: bool, *arrays: Array) -> Array:
+        *operands, position_bias = arrays
+        own = _Tokens(*operands, tokens.group)
+        if by_shifts:
+            return _attend_by_shifts(own, position_bias, window, scale=scale)
+        return _attend_in_tiles(*own.merged(turned=True), position_bias, window, scale=scale, **options)
 
-    shifts = attends_by_shifts(window, merged[0].shape[-1])
+    shifts = attends_by_shifts(window, tokens.query.shape[-1])
     shifts = shifts and options["implementation"] is None and options["dropout"].key is None
-    return by_platform(attend, *merged, position_bias, default=False, cpu=shifts)
+    return by_platform(attend, *tokens[:4], position_bias, default=False, cpu=shifts)
 
 
-def _attend_by_shifts(
-    query: Array, key: Array, value: Array, position_bias: Array | None, window: Window, *, scale: float
-) -> Array:
+def _attend_by_shifts(tokens: _Tokens, position_bias: Array | None, window: Window, *, scale: float) -> Array:
     if position_bias is not None:
         by_head = position_bias[:, np.flatnonzero(window.mask)].swapaxes(1, 2)
         position_bias = by_head.reshape(-1, by_head.shape[-1])  # [group * heads, offsets that take part]
-    return attend_by_shifts(query, key, value, position_bias, window, scale=scale)
+    rotation = tokens.rotation(positions_last=True)
+    if rotation is not None:
+        rotation = tuple(x.reshape(-1, *x.shape[2:]) for x in rotation)
+    return attend_by_shifts(*tokens.merged(turned=False), position_bias, rotation, window, scale=scale)
 
 
 def _attend_in_tiles(

@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from gequi_jax._typing import Array, Float
+from gequi_jax.functional._loops import map_on_all_cores
 from gequi_jax.functional._windows import Window
+from gequi_jax.functional.self_attention._rotary import turn
 from gequi_jax.functional.self_attention._shifted_rows import ShiftedRows, shifted_rows, with_margins
 
 # Products of features and offsets, which are written out. Beyond that, matrix products of tiles compile faster.
@@ -32,68 +34,115 @@ def attend_by_shifts(
     key: Float[Array, "batch *spatial heads features"],
     value: Float[Array, "batch *spatial heads features"],
     position_bias: Float[Array, "heads window"] | None,
+    rotation: tuple[Float[Array, "heads pairs positions"], ...] | None,
     window: Window,
     *,
     scale: float,
 ) -> Float[Array, "batch *spatial heads features"]:
-    """Attention of many heads to the window around each query; the bias is that of the offsets that take part."""
-    rows = shifted_rows(query.shape[1:-2], window, query.shape[-2])
+    """Attention of many heads to the window around each query.
 
-    def forward(query: Array, key: Array, value: Array, bias: Array | None):
-        # What makes the operands is not fused with the transposition, nor the transposition with what reads the result.
-        query, key, value = _kept((query, key, value))
-        blocks = _kept((rows.split(query) * scale, rows.split(key), rows.split(value)))
-        out, log_total = _kept(_map_blocks(functools.partial(_attend, rows, _kept(rows.masks(0))), blocks, bias))
-        return _kept(rows.join(out, query)), (query, key, value, bias, blocks, out, log_total)
+    Args:
+      query, key, value: of all heads and frames.
+      position_bias: that of the offsets that take part.
+      rotation: the cosines and the sines by which queries and keys are turned, if they are.
+      window: of the keys.
+      scale: the factor of the products of queries and keys.
+    """
+    rows = shifted_rows(query.shape[1:-2], window, query.shape[-2])
+    # What makes the operands is not fused with the transposition, nor the transposition with what reads the result.
+    blocks = _kept(list(map(rows.split, _kept([query, key, value]))))
+    bias = None if position_bias is None else rows.split_bias(position_bias)
+    if rotation is not None:
+        rotation = tuple(x.reshape(-1, rows.heads, *x.shape[1:]) for x in rotation)
+    out = _attention_of_rows(rows, scale)(blocks, _Shared(bias, rotation))
+    return _kept(rows.join(_kept(out), value))
+
+
+class _Shared(NamedTuple):
+    """What the samples share, for every block of heads of a sample or for one of them.
+
+    Attributes:
+      bias: `[window, heads]`.
+      rotation: cosines and sines, `[heads, pairs, length]`.
+    """
+
+    bias: Array | None
+    rotation: tuple[Array, Array] | None
+
+
+def _attention_of_rows(rows: ShiftedRows, scale: float) -> Callable[..., Array]:
+    """Attention of blocks `[blocks, heads, features, length]` of queries, keys and values."""
+    prepare = functools.partial(_turned_and_scaled, scale)
+
+    def forward(blocks: Sequence[Array], shared: _Shared):
+        attend = functools.partial(_attend, rows, prepare, _kept(rows.masks(0)))
+        out, log_total = _kept(_map_blocks(attend, shared, *blocks))
+        return out, (blocks, shared, out, log_total)
 
     def backward(residuals, out_gradient: Array):
-        *operands, bias, blocks, out, log_total = residuals
-        out_gradient = _kept(rows.split(_kept(out_gradient)))
-        mean = _kept(_sum(out_gradient[:, i] * out[:, i] for i in range(out.shape[1])))
-        differentiate = functools.partial(_differentiate, rows, _kept(rows.masks(rows.margin)))
-        gradients = _kept(_map_blocks(differentiate, (*blocks, out_gradient, log_total, mean), bias))
-        to_query, to_key, to_value = (gradients[0][:, index] for index in range(3))
-        to_operands = _kept(list(map(rows.join, (to_query * scale, to_key, to_value), operands)))
-        return *to_operands, None if bias is None else _sum_over_batch(gradients[1], bias)
+        blocks, shared, out, log_total = residuals
+        out_gradient = _kept(out_gradient)
+        mean = _kept((out_gradient * out).sum(axis=-2))
+        differentiate = functools.partial(_differentiate, rows, prepare, _kept(rows.masks(rows.margin)))
+        gradients, of_shared = _kept(_map_blocks(differentiate, shared, *blocks, out_gradient, log_total, mean))
+        return gradients, jax.tree.map(_sum_over_batch, of_shared, shared)
 
     attend = jax.custom_vjp(lambda *operands: forward(*operands)[0])
     attend.defvjp(forward, backward)
-    return attend(query, key, value, None if position_bias is None else rows.split_bias(position_bias))
+    return attend
 
 
-def _map_blocks(function: Callable[..., Kept], blocks: Sequence[Array], bias: Array | None) -> Kept:
-    """Over the blocks of all samples, each with the bias of its heads."""
+def _map_blocks(function: Callable[..., Kept], shared: _Shared, *blocks: Array) -> Kept:
+    """Over the blocks of all samples, each with what its heads share."""
 
     def apply(arguments: tuple[Array, ...]) -> Kept:
         index, *block = arguments
-        own = None if bias is None else jax.lax.dynamic_index_in_dim(bias, index % bias.shape[0], keepdims=False)
+        own = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index % len(x), keepdims=False), shared)
         return function(own, *block)
 
-    return jax.lax.map(apply, (jnp.arange(blocks[0].shape[0]), *blocks))
+    return map_on_all_cores(apply, (jnp.arange(len(blocks[0])), *blocks))
+
+
+def _sum_over_batch(gradient: Array, shared: Array) -> Array:
+    return gradient.reshape(-1, *shared.shape).sum(axis=0).astype(shared.dtype)
+
+
+def _turned_and_scaled(
+    scale: float, query: Array, key: Array, rotation: tuple[Array, Array] | None
+) -> tuple[Array, Array]:
+    """Queries and keys `[heads, features, length]` as they enter the products."""
+    if rotation is None:
+        return query * scale, key
+    cos, sin = rotation
+    query, key = _kept([turn(x, cos, sin, axis=-2) for x in (query, key)])
+    return query * scale, key
 
 
 def _attend(
-    rows: ShiftedRows, masks: Sequence[Array], bias: Array | None, query: Array, key: Array, value: Array
+    rows: ShiftedRows,
+    prepare: Callable,
+    masks: Sequence[Array],
+    shared: _Shared,
+    query: Array,
+    key: Array,
+    value: Array,
 ) -> tuple[Array, Array]:
-    """The output of a block, `[features, length]`, and for each query the logarithm of the total of the exponentials."""
+    """The output of a block, `[heads, features, length]`, and for each query the logarithm of the total of the weights."""
+    query, key = _kept(prepare(query, key, shared.rotation))
     key, value = (with_margins(x, rows.margin) for x in (key, value))
     to_key = [functools.partial(_slice, start=rows.margin + shift, length=rows.length) for shift in rows.shifts]
-    fixed = _fixed_scores(rows, masks, bias, query.dtype, margin=0)
+    fixed = _fixed_scores(masks, shared.bias, query.dtype)
     scores = [_sum((row, *_products(query, shifted(key)))) for row, shifted in zip(fixed, to_key, strict=True)]
     scores = _kept(scores)
     largest = _kept(functools.reduce(jnp.maximum, scores))
     weights = _kept([jnp.exp(row - largest) for row in scores])
     total = _kept(_sum(weights))
-    inverse = _kept(1.0 / total)
-    out = [
-        _sum(weight * shifted(row) for weight, shifted in zip(weights, to_key, strict=True)) * inverse
-        for row in _rows(value)
-    ]
-    return jnp.stack(_kept(out)), largest + jnp.log(total)
+    out = _weighted_sum(weights, (shifted(value) for shifted in to_key)) * _kept(1.0 / total)[:, None]
+    return _kept(out), largest + jnp.log(total)
 
 
 class _Block(NamedTuple):
-    """The arrays of a block in the backward pass; the last two have one row."""
+    """The arrays of a block in the backward pass, `[heads, features, length]`; the last two have no features."""
 
     query: Array
     key: Array
@@ -103,42 +152,39 @@ class _Block(NamedTuple):
     mean: Array  # of the gradient of the weights, under the weights
 
 
-def _differentiate(rows: ShiftedRows, masks: Sequence[Array], bias: Array | None, *arrays: Array) -> tuple[Array, ...]:
-    """The gradients of the query, the key and the value of a block in one array, and that of the bias."""
+def _differentiate(
+    rows: ShiftedRows, prepare: Callable, masks: Sequence[Array], shared: _Shared, *arrays: Array
+) -> tuple[list[Array], _Shared]:
+    """The gradients of the query, the key and the value of a block, and those of what samples share."""
     block, margin = _Block(*arrays), rows.margin
-    at_queries = (with_margins(x, margin) for x in (block.query, *block[3:]))
-    at_keys = (with_margins(x, 2 * margin) for x in (block.key, block.value))
-    query, *others = at_queries
-    block = _Block(query, *at_keys, *others)
-    weights, scores = _weights_and_score_gradients(rows, masks, bias, block)
+    prepared, to_unprepared = jax.vjp(prepare, block.query, block.key, shared.rotation)
+    query, key = _kept(prepared)
+    query, *others = (with_margins(x, margin) for x in (query, *block[3:]))
+    key, value = (with_margins(x, 2 * margin) for x in (key, block.value))
+    block = _Block(query, key, value, *others)
+    weights, scores = _weights_and_score_gradients(rows, masks, shared.bias, block)
     inside = functools.partial(_slice, start=margin, length=rows.length)
 
-    def sum_at_queries(factors: Sequence[Array], row: Array) -> Array:
-        shifted = (_slice(row, 2 * margin + shift, rows.length) for shift in rows.shifts)
-        return _sum(inside(factor) * x for factor, x in zip(factors, shifted, strict=True))
+    def sum_at_keys(factors: Sequence[Array], x: Array) -> Array:
+        to_query = [functools.partial(_slice, start=margin - shift, length=rows.length) for shift in rows.shifts]
+        shifted = (shift(factor) for shift, factor in zip(to_query, factors, strict=True))
+        return _weighted_sum(shifted, (shift(x) for shift in to_query))
 
-    def sum_at_keys(factors: Sequence[Array], row: Array) -> Array:
-        starts = (margin - shift for shift in rows.shifts)
-        pairs = zip(factors, starts, strict=True)
-        return _sum(_slice(factor, start, rows.length) * _slice(row, start, rows.length) for factor, start in pairs)
-
-    to_query = [sum_at_queries(scores, row) for row in _rows(block.key)]
-    to_key = [sum_at_keys(scores, row) for row in _rows(block.query)]
-    to_value = [sum_at_keys(weights, row) for row in _rows(block.out_gradient)]
-    gradients = jnp.stack(_kept([*to_query, *to_key, *to_value])).reshape(3, -1, rows.length)
-    if bias is None:
-        return (gradients,)
-    by_head = jnp.stack([inside(row) for row in scores]).reshape(*bias.shape, -1)
-    return gradients, by_head.sum(axis=-1)
+    keys = (_slice(block.key, 2 * margin + shift, rows.length) for shift in rows.shifts)
+    to_query = _weighted_sum(map(inside, scores), keys)
+    to_key, to_value = sum_at_keys(scores, block.query), sum_at_keys(weights, block.out_gradient)
+    *to_operands, to_rotation = to_unprepared(_kept((to_query, to_key)))
+    to_bias = None if shared.bias is None else jnp.stack([inside(row).sum(axis=-1) for row in scores])
+    return _kept([*to_operands, to_value]), _Shared(to_bias, to_rotation)
 
 
 def _weights_and_score_gradients(
     rows: ShiftedRows, masks: Sequence[Array], bias: Array | None, block: _Block
 ) -> tuple[list[Array], list[Array]]:
-    """The weights of each offset and the gradients of its scores, also of the queries in margins, where these are 0."""
+    """The weights of each offset and the gradients of its scores, also of the queries in margins, where both are 0."""
     length = rows.length + 2 * rows.margin
     to_key = [functools.partial(_slice, start=rows.margin + shift, length=length) for shift in rows.shifts]
-    fixed = _fixed_scores(rows, masks, bias, block.query.dtype, rows.margin)
+    fixed = _fixed_scores(masks, bias, block.query.dtype)
     weights = [
         jnp.exp(_sum((row - block.log_total, *_products(block.query, shifted(block.key)))))
         for row, shifted in zip(fixed, to_key, strict=True)
@@ -151,28 +197,24 @@ def _weights_and_score_gradients(
     return weights, _kept(scores)
 
 
-def _fixed_scores(
-    rows: ShiftedRows, masks: Sequence[Array], bias: Array | None, dtype: jnp.dtype, margin: int
-) -> list[Array]:
-    """What the scores of each offset have besides the products: the mask and the bias."""
-    masks = [mask.astype(dtype) for mask in masks]
-    if bias is None:
-        return masks
-    by_position = jnp.broadcast_to(bias.astype(dtype)[..., None], (*bias.shape, rows.length // rows.heads))
-    by_position = with_margins(_kept(by_position).reshape(len(masks), -1), margin)
-    return [mask + row for mask, row in zip(masks, _rows(by_position), strict=True)]
-
-
-def _sum_over_batch(gradient: Array, bias: Array) -> Array:
-    return gradient.reshape(-1, *bias.shape).sum(axis=0).astype(bias.dtype)
+def _fixed_scores(masks: Sequence[Array], bias: Array | None, dtype: jnp.dtype) -> list[Array]:
+    """What the scores of each offset have besides the products: the mask and the bias, `[heads or 1, length]`."""
+    rows = [mask.astype(dtype)[None] for mask in masks]
+    return (
+        rows
+        if bias is None
+        else [row + of_head.astype(dtype)[:, None] for row, of_head in zip(rows, bias, strict=True)]
+    )
 
 
 def _products(x: Array, y: Array) -> Iterable[Array]:
-    return (first * second for first, second in zip(_rows(x), _rows(y), strict=True))
+    """The products of the rows of each feature."""
+    return (x[:, feature] * y[:, feature] for feature in range(x.shape[1]))
 
 
-def _rows(x: Array) -> list[Array]:
-    return [jax.lax.index_in_dim(x, index, keepdims=False) for index in range(x.shape[0])]
+def _weighted_sum(weights: Iterable[Array], arrays: Iterable[Array]) -> Array:
+    """Of arrays `[heads, features, length]`, with weights `[heads, length]`."""
+    return _sum(weight[:, None] * x for weight, x in zip(weights, arrays, strict=True))
 
 
 def _slice(x: Array, start: int, length: int) -> Array:

@@ -40,26 +40,50 @@ def rotary_encoding(
 
     Reference: Su et al. (2021), RoFormer; with frequencies of all coordinates together, Heo et al. (2024).
     """
-    features = x.shape[-1]
-    if x.shape[-2] % frequencies.shape[0] or frequencies.shape[1:] != (features // 2, group.dim) or features % 2:
-        raise ValueError(
-            f"frequencies: expected [heads, features / 2, dim] for an even number of features; got shape "
-            f"{frequencies.shape} for an input of shape {x.shape} and {group.name}, which acts on {group.dim} dimensions."
-        )
+    check_frequencies(x, frequencies, group)
     if positions.shape != (*x.shape[1:-3], group.dim):
         raise ValueError(
             f"positions: expected {(*x.shape[1:-3], group.dim)}, one position for each token; got {positions.shape}."
         )
-    wide = wide_type(x)
-    seen = jnp.asarray(np.moveaxis(inverse_act_on_positions(group, positions), 0, -2), wide)
-    angles = jnp.einsum("...gd,hfd->...ghf", seen, frequencies.astype(wide), precision="highest")
-    cos, sin = (
-        y.astype(x.dtype)[None, ..., None, :, :] for y in _cos_and_sin(angles)
-    )  # [1, *tokens, group, 1, heads, f]
-    repeated = x.reshape(*x.shape[:-2], -1, frequencies.shape[0], features)
-    first, second = jnp.split(repeated, 2, axis=-1)
-    turned = jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)
-    return turned.reshape(x.shape)
+    cos, sin = rotation(frequencies, positions, group=group, dtype=wide_type(x))
+    cos, sin = (y[None, ..., None, :, :] for y in (cos, sin))  # [1, *tokens, group, 1, heads, pairs]
+    repeated = x.reshape(*x.shape[:-2], -1, *frequencies.shape[:1], x.shape[-1])
+    return turn(repeated, cos, sin, axis=-1).reshape(x.shape)
+
+
+def check_frequencies(x: Array, frequencies: Array, group: FiniteGroup) -> None:
+    """Checks frequencies for queries or keys `[..., heads, features]`.
+
+    Raises:
+      ValueError: if shapes do not fit.
+    """
+    heads, features = x.shape[-2:]
+    if heads % frequencies.shape[0] or frequencies.shape[1:] != (features // 2, group.dim) or features % 2:
+        raise ValueError(
+            f"frequencies: expected [heads, features / 2, dim] for an even number of features; got shape "
+            f"{frequencies.shape} for an input of shape {x.shape} and {group.name}, which acts on {group.dim} dimensions."
+        )
+
+
+def rotation(
+    frequencies: Float[Array, "heads pairs dim"],
+    positions: Float[np.ndarray, "*places dim"],
+    *,
+    group: FiniteGroup,
+    dtype: jax.typing.DTypeLike,
+    positions_last: bool = False,
+) -> tuple[Array, Array]:
+    """The cosine and the sine of every angle: `[*places, group, heads, pairs]`, or `[group, heads, pairs, *places]`."""
+    seen = jnp.asarray(np.moveaxis(inverse_act_on_positions(group, positions), 0, -2), dtype)
+    equation = "...gd,hfd->ghf..." if positions_last else "...gd,hfd->...ghf"
+    return _cos_and_sin(jnp.einsum(equation, seen, frequencies.astype(dtype), precision="highest"))
+
+
+def turn(x: Array, cos: Array, sin: Array, *, axis: int) -> Array:
+    """Pairs of features along an axis, turned by angles of the same number of axes."""
+    cos, sin = cos.astype(x.dtype), sin.astype(x.dtype)
+    first, second = jnp.split(x, 2, axis=axis)
+    return jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=axis)
 
 
 @jax.custom_jvp

@@ -1,4 +1,4 @@
-"""Blocks of heads with flattened positions, in which the keys at an offset of the window are all keys, shifted."""
+"""Heads with positions last, in which the keys at an offset of the window are all keys, shifted."""
 
 import dataclasses
 import functools
@@ -14,17 +14,17 @@ from gequi_jax.functional._types import wide_type
 from gequi_jax.functional._windows import Window
 from gequi_jax.functional.self_attention._global import largest_divisor
 
-# Scores of a block: those and their gradients should fit in the cache of a core.
-_SCORES_PER_BLOCK = 2**18
+# Scores of a block: enough that the cores of a CPU share a stage, and few beside the arrays of a batch.
+_SCORES_PER_BLOCK = 2**20
 _EXCLUDED = -1e30
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShiftedRows:
-    """Heads in blocks; a row holds one feature of all positions of the heads of a block, one head after the other.
+    """Heads in blocks; a row holds one feature of all positions of a head.
 
-    A shift leads from the positions of queries to those of keys at one offset. It may lead beyond the border, to the next
-    line or to another head: those keys are excluded by a mask. Margins of zeros make room for shifts at both ends.
+    A shift leads from the positions of queries to those of keys at one offset. It may lead beyond the border or to another
+    line: those keys are excluded by a mask. Margins of zeros make room for shifts at both ends.
 
     Attributes:
       spatial_shape: of the grid.
@@ -38,8 +38,8 @@ class ShiftedRows:
 
     @property
     def length(self) -> int:
-        """The positions of all heads of a block."""
-        return self.heads * math.prod(self.spatial_shape)
+        """The positions of a head."""
+        return math.prod(self.spatial_shape)
 
     @property
     def shifts(self) -> list[int]:
@@ -51,19 +51,17 @@ class ShiftedRows:
         """The largest distance."""
         return max(map(abs, self.shifts))
 
-    def split(self, x: Float[Array, "batch *spatial heads features"]) -> Float[Array, "blocks features length"]:
+    def split(self, x: Float[Array, "batch *spatial heads features"]) -> Float[Array, "blocks heads features length"]:
         """The blocks of all samples, in float32 or wider."""
-        batch, *_, heads, features = x.shape
-        positions = math.prod(self.spatial_shape)
-        x = x.reshape(batch, positions, heads // self.heads, self.heads, features).astype(wide_type(x))
-        return x.transpose(0, 2, 4, 3, 1).reshape(-1, features, self.length)
+        *_, heads, features = x.shape
+        x = x.reshape(x.shape[0], self.length, heads, features).astype(wide_type(x))
+        return x.transpose(0, 2, 3, 1).reshape(-1, self.heads, features, self.length)
 
     def join(
-        self, blocks: Float[Array, "blocks features length"], like: Float[Array, "batch *spatial heads features"]
+        self, blocks: Float[Array, "blocks heads features length"], like: Float[Array, "batch *spatial heads features"]
     ) -> Float[Array, "batch *spatial heads features"]:
         """The inverse of `split`, in the shape and type of an array."""
-        batch, *_, heads, features = like.shape
-        x = blocks.reshape(batch, heads // self.heads, features, self.heads, -1).transpose(0, 4, 1, 3, 2)
+        x = blocks.reshape(like.shape[0], *like.shape[-2:], self.length).transpose(0, 3, 1, 2)
         return x.reshape(like.shape).astype(like.dtype)
 
     def split_bias(self, bias: Float[Array, "heads window"]) -> Float[Array, "blocks window heads"]:
@@ -71,14 +69,14 @@ class ShiftedRows:
         return bias.reshape(-1, self.heads, bias.shape[-1]).swapaxes(1, 2)
 
     def masks(self, margin: int) -> list[Array]:
-        """For each offset a row that is added to the scores, 0 in margins: it excludes what is not in the grid."""
+        """For each offset a row that is added to the scores: it excludes what is not in the grid, and margins."""
         rows: dict[tuple[int, int], Array] = {}
         for axis, length in enumerate(self.spatial_shape):
             position = np.arange(length)[:, None].repeat(self._strides()[axis], axis=1).ravel()
             position = np.tile(position, self.length // len(position))
             for step in np.unique(self.steps[:, axis]).tolist():
                 inside = (position + step >= 0) & (position + step < length)
-                row = np.pad(np.where(inside, 0.0, _EXCLUDED), margin)
+                row = np.pad(np.where(inside, 0.0, _EXCLUDED), margin, constant_values=_EXCLUDED)
                 rows[axis, step] = jnp.asarray(row, jnp.float32)
         terms = ([rows[axis, step] for axis, step in enumerate(steps)] for steps in self.steps.tolist())
         return [functools.reduce(operator.add, rows_of_axes) for rows_of_axes in terms]

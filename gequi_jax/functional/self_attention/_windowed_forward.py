@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from gequi_jax._typing import Array
+from gequi_jax.functional._loops import map_on_all_cores
 from gequi_jax.functional.self_attention import _stages as stages
 from gequi_jax.functional.self_attention._operands import Operands
 from gequi_jax.functional.self_attention._windowed_rows import Rows, pose_part
@@ -27,10 +28,10 @@ def attend(rows: Rows, operands: Operands, seeds: Array | None) -> tuple[Array, 
         content = rows.run(stages.content_scores, query, rows.windows(key, first_row), valid)
         value_windows = rows.windows(value, first_row)
 
-        def attend_pose(_, pose):
-            return None, _attend_pose(rows, query, content, value_windows, *pose)
+        def attend_pose(pose):
+            return _attend_pose(rows, query, content, value_windows, *pose)
 
-        return None, jax.lax.scan(attend_pose, None, (position_encoding, pose_encoding, seeds))[1]
+        return None, map_on_all_cores(attend_pose, (position_encoding, pose_encoding, seeds))
 
     blocks = (rows.first_rows(), rows.split(query), rows.valid_blocks(), seeds)
     out, statistics = jax.lax.scan(attend_block, None, blocks)[1]

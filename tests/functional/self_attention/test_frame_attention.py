@@ -160,9 +160,33 @@ def test_rotary_encodings_of_more_heads_repeat_the_frequencies_and_have_the_deri
     np.testing.assert_allclose(tangent, difference, atol=1e-8)
 
 
+@pytest.mark.parametrize(("group", "spatial_shape", "window_size"), [case[:3] for case in CASES])
+@pytest.mark.usefixtures("x64")
+def test_frequencies_turn_queries_and_keys_and_have_the_same_gradients(group, spatial_shape, window_size):
+    query, key, value, bias = arrays(group, spatial_shape, window_size, heads=4)
+    frequencies = jnp.asarray(np.random.default_rng(1).normal(size=(2, 1, group.dim)))
+    positions = window_offsets(spatial_shape).reshape(*spatial_shape, -1)
+    attend = functools.partial(functional.frame_self_attention, group=group, window_size=window_size)
+
+    def turned_before(query, key, value, bias, frequencies):
+        turned = (functional.rotary_encoding(x, frequencies, positions, group=group) for x in (query, key))
+        return attend(*turned, value, bias, implementation="xla")
+
+    def turned_inside(*operands):
+        return attend(*operands[:4], frequencies=operands[4])
+
+    operands = (query, key, value, bias, frequencies)
+    expected, transpose = jax.vjp(turned_before, *operands)
+    got, transpose_inside = jax.vjp(turned_inside, *operands)
+    np.testing.assert_allclose(got, expected, atol=1e-13)
+    assert float(jnp.abs(expected - attend(*operands[:4])).max()) > 0.1
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-12), transpose_inside(got), transpose(got))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"frequencies": jnp.zeros((2, 2, 2))}, r"frequencies: expected \[heads, features / 2, dim\]"),
         ({"window_size": 2}, "window_size: expected an odd"),
         ({"window_size": 3}, r"position_bias: expected \[group, window, heads\] = \(4, 9, 2\)"),
         ({"window_mask": np.arange(25) != 12}, "window_mask: expected a mask that contains the centre"),

@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", help="a folder, a table or an .npz file (default: the test split of the run)")
     parser.add_argument("--split", choices=SPLITS, default="all", help="of --data (default: all of it)")
     parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
+    parser.add_argument(
+        "--over_group", nargs="?", const="own", metavar="GROUP", help="average over a group (default: the network's)"
+    )
     parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
     parser.add_argument("--output", help="a .json file for the metrics")
     options = parser.parse_args(arguments)
@@ -48,7 +50,7 @@ def evaluate(
     *,
     split: str = "all",
     batch_size: int = 64,
-    over_group: bool = False,
+    over_group: str | None = None,
     over_seeds: bool = False,
 ) -> dict[str, Any]:
     """Measures a finished run.
@@ -58,7 +60,7 @@ def evaluate(
       path: of a labelled set; None for the run's own test split.
       split: of that set.
       batch_size: images at a time.
-      over_group: average probabilities over the group.
+      over_group: the name of a group over which probabilities are averaged, or "own" for that of the network.
       over_seeds: average probabilities over the seeds of the run.
 
     Returns:
@@ -69,11 +71,14 @@ def evaluate(
     """
     from experiments.results import inputs
     from experiments.runs import load_seeds
+    from experiments.trained.probabilities import averaging_group
 
     if batch_size < 1:
         raise UserError(f"--batch_size: expected a positive integer; got {batch_size}")
     runs = load_seeds(run, all_seeds=over_seeds)
     first, reads = runs[0], None
+    if over_group:
+        averaging_group(first, over_group)  # Checked before the test split counts as read.
     by_pixel = first.labels.task == data.SEGMENTATION
     if path is None:
         dataset = first.load_data()
@@ -84,12 +89,13 @@ def evaluate(
     else:
         sources = [labelled_source(path, split, first.preprocessing, first.labels)]
     measured = {"run": str(run), "data": path, "split": split if path else "test", "test_reads": reads}
+    measured["over_group"] = over_group
     if by_pixel:
         return measured | _measure_masks(runs, sources, over_group)
     return measured | _measure_labels(runs, sources[0], batch_size, over_group)
 
 
-def _measure_masks(runs: list, sources: list[data.MaskedSource], over_group: bool) -> dict[str, Any]:
+def _measure_masks(runs: list, sources: list[data.MaskedSource], over_group: str | None) -> dict[str, Any]:
     from experiments.results import metrics, segmentation
     from experiments.trained.probabilities import segmentation_function
 
@@ -107,7 +113,7 @@ def _measure_masks(runs: list, sources: list[data.MaskedSource], over_group: boo
     }
 
 
-def _measure_labels(runs: list, source: data.Source, batch_size: int, over_group: bool) -> dict[str, Any]:
+def _measure_labels(runs: list, source: data.Source, batch_size: int, over_group: str | None) -> dict[str, Any]:
     from experiments.results import classification, metrics
     from experiments.trained.probabilities import probability_function
 
@@ -155,7 +161,8 @@ def masked_sources(
 
 def show(result: dict[str, Any]) -> None:
     """Prints the metrics, and the confusion matrix of one class for each image."""
-    print(f"{result['run']} on {result['data'] or 'its test split'}: {result['num_images']:,} images")
+    average = f", averaged over {result['over_group']}" if result["over_group"] else ""
+    print(f"{result['run']} on {result['data'] or 'its test split'}: {result['num_images']:,} images{average}")
     for name, metric in result["metrics"].items():
         if metric["value"] is not None:
             low, high = metric["interval"]

@@ -85,7 +85,9 @@ def _parser() -> Parser:
         "--output", help="a .csv or .json file (default: CSV on the terminal); of masks, a folder (default: RUN/masks)"
     )
     parser.add_argument("--batch_size", type=int, default=64, help="images at a time (default: 64)")
-    parser.add_argument("--over_group", action="store_true", help="average over the elements of the network's group")
+    parser.add_argument(
+        "--over_group", nargs="?", const="own", metavar="GROUP", help="average over a group (default: the network's)"
+    )
     parser.add_argument("--over_seeds", action="store_true", help="average over the seeds of the run")
     parser.add_argument(
         "--tile_size", type=int, help="of masks: side of the tiles in which larger images are read (0: whole images)"
@@ -122,7 +124,7 @@ def predict_files(
     files: Sequence[pathlib.Path],
     *,
     batch_size: int = 64,
-    over_group: bool = False,
+    over_group: str | None = None,
     over_seeds: bool = False,
 ) -> tuple[list[Row], tuple[str, ...]]:
     """Predicts files batch by batch.
@@ -131,7 +133,7 @@ def predict_files(
       run: the work directory of a finished run.
       files: the images.
       batch_size: images at a time.
-      over_group: average over the group.
+      over_group: the name of a group over which probabilities are averaged, or "own" for that of the network.
       over_seeds: average over the seeds of the run.
 
     Returns:

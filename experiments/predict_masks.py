@@ -21,7 +21,7 @@ def predict_masks(
     folder: pathlib.Path,
     *,
     tile_size: int | None = None,
-    over_group: bool = False,
+    over_group: str | None = None,
     over_seeds: bool = False,
     probabilities: bool = False,
 ) -> tuple[list[Row], tuple[str, ...]]:
@@ -32,7 +32,7 @@ def predict_masks(
       files: the images, of any sizes.
       folder: of the masks, created if it does not exist.
       tile_size: side of the overlapping tiles in which larger images are read (0: whole images); by default as in the run.
-      over_group: average probabilities over the group.
+      over_group: the name of a group over which probabilities are averaged, or "own" for that of the network.
       over_seeds: average probabilities over the seeds of the run.
       probabilities: also write NAME.npz with `probabilities` `[*sizes, classes]` and `class_names`.
 

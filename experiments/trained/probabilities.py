@@ -8,42 +8,65 @@ import numpy as np
 from flax import nnx
 
 from experiments import data
+from experiments.errors import UserError
 from experiments.trained.run import Run
 from experiments.trained.tiles import whole_or_tiled
-from gequi_jax import actions
+from gequi_jax import actions, groups
+
+OWN = "own"
 
 
-def probability_function(runs: Sequence[Run], *, over_group: bool) -> Callable[[np.ndarray], np.ndarray]:
+def probability_function(runs: Sequence[Run], *, over_group: str | None) -> Callable[[np.ndarray], np.ndarray]:
     """A function of a batch of images, as `Preprocessing.to_unit_range` gives them, to probabilities `[n, classes]`.
 
     Those of a segmentation are `[n, *sizes, classes]`; where images are moved, theirs are moved back.
 
     Args:
       runs: one for each seed; their probabilities are averaged.
-      over_group: average over the images moved by all elements of the group that map the grid to itself.
+      over_group: the name of a group over which to average, see `averaging_group`; None for no average.
     """
     functions = [_of_one(run, over_group=over_group) for run in runs]
     return lambda images: np.mean([np.asarray(function(images)) for function in functions], axis=0)
 
 
 def segmentation_function(
-    runs: Sequence[Run], *, over_group: bool, tile_size: int | None = None
+    runs: Sequence[Run], *, over_group: str | None, tile_size: int | None = None
 ) -> Callable[[np.ndarray], np.ndarray]:
     """A function of one image `[*sizes, channels]`, of any sizes, to probabilities `[*sizes, classes]`.
 
     Args:
       runs: one for each seed; their probabilities are averaged.
-      over_group: average over the images moved by all elements of the group that map the grid to itself.
+      over_group: the name of a group over which to average, see `averaging_group`; None for no average.
       tile_size: side of the tiles in which larger images are read (0: whole images); by default as in the run.
     """
     side: int = runs[0].config.eval_tile_size if tile_size is None else tile_size
     return whole_or_tiled(runs[0].model, probability_function(runs, over_group=over_group), side)
 
 
-def _of_one(run: Run, *, over_group: bool) -> Callable[[np.ndarray], jax.Array]:
+def averaging_group(run: Run, name: str) -> tuple[groups.FiniteGroup, Sequence[int]]:
+    """A group over whose images the probabilities of a run are averaged, and the elements that take part.
+
+    Args:
+      run: the run.
+      name: "own" for the elements of the network's group that map the grid to itself; or the name of a group, all of whose
+        elements take part, with interpolation where they do not map the grid to itself.
+
+    Raises:
+      UserError: there is no such group, or it exchanges axes of different sides.
+    """
+    if name == OWN:
+        return run.group, actions.grid_preserving_elements(run.group)
+    try:
+        group = groups.group_by_name(name, dim=run.group.dim)
+    except ValueError as error:
+        raise UserError(f"--over_group {name}: {error}") from error
+    return group, range(group.order)
+
+
+def _of_one(run: Run, *, over_group: str | None) -> Callable[[np.ndarray], jax.Array]:
     graph, state = nnx.split(run.model)
     several, by_pixel = (run.labels.task == task for task in (data.MULTI_LABEL, data.SEGMENTATION))
-    elements = actions.grid_preserving_elements(run.group) if over_group else (None,)
+    group, elements = averaging_group(run, over_group) if over_group else (None, (0,))
 
     @jax.jit
     def logits(state: nnx.State, images: jax.Array) -> jax.Array:
@@ -53,11 +76,11 @@ def _of_one(run: Run, *, over_group: bool) -> Callable[[np.ndarray], jax.Array]:
     def probabilities(images: np.ndarray) -> jax.Array:
         total = jnp.zeros(())
         for element in elements:
-            moved = images if element is None else actions.act_on_grid(element, jnp.asarray(images), group=run.group)
+            moved = images if group is None else actions.act_on_grid(element, jnp.asarray(images), group=group)
             answers = logits(state, moved)
             values = jax.nn.sigmoid(answers) if several else jax.nn.softmax(answers)
-            if by_pixel and element is not None:
-                values = actions.act_on_grid(int(run.group.inverses[element]), values, group=run.group)
+            if by_pixel and group is not None:
+                values = actions.act_on_grid(int(group.inverses[element]), values, group=group)
             total = total + values
         return total / len(elements)
 

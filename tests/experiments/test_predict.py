@@ -10,10 +10,12 @@ from PIL import Image
 
 from experiments import evaluate, predict
 from experiments.config import default_config
-from experiments.results import summary
+from experiments.results import inputs, summary
 from experiments.runs import load_run
 from experiments.training import labelled
 from experiments.training.run import run
+from gequi_jax.actions import act_on_grid
+from gequi_jax.groups import group_by_name
 from tests.experiments.conftest import quick_results
 
 
@@ -90,7 +92,7 @@ def test_predictions_are_those_of_the_evaluation(finished, over_seeds):
     np.testing.assert_allclose(probabilities_of(rows), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("over_group", [False, True])
+@pytest.mark.parametrize("over_group", [None, "own"])
 def test_an_image_and_its_quarter_turns_get_the_same_probabilities(finished, tmp_path, over_group):
     import tifffile
 
@@ -104,6 +106,32 @@ def test_an_image_and_its_quarter_turns_get_the_same_probabilities(finished, tmp
     upright = probabilities_of(rows[:1])
     np.testing.assert_allclose(probabilities_of(rows[:4]), np.repeat(upright, 4, 0), atol=1e-6)
     assert np.abs(probabilities_of(rows[4:]) - upright).max() > 1e-4
+
+
+def test_an_average_over_more_turns_is_that_of_the_turned_images(finished, tmp_path):
+    import tifffile
+
+    workdir, folder, _ = finished
+    pixels = tifffile.imread(folder / "test" / "dark" / "0.tif")
+    tifffile.imwrite(tmp_path / "0.tif", pixels)
+    rows, _ = predict.predict_files(workdir, [tmp_path / "0.tif"], over_group="r8")
+    trained, group = load_run(workdir), group_by_name("r8")
+    image = trained.preprocessing.to_unit_range(trained.preprocessing.read(tmp_path / "0.tif")[None])
+    turned = [act_on_grid(element, image, group=group) for element in range(8)]
+    expected = np.mean([softmax(trained.model(trained.normalize(each))) for each in turned], axis=0)
+    np.testing.assert_allclose(probabilities_of(rows), expected, atol=1e-6)
+    plain, _ = predict.predict_files(workdir, [tmp_path / "0.tif"])
+    assert np.abs(probabilities_of(rows) - probabilities_of(plain)).max() > 1e-5
+
+
+@pytest.mark.parametrize("name", ["p5m5", "octahedral"])
+def test_an_average_over_no_group_of_images_is_one_line(finished, name, capsys):
+    reads = (finished[0] / inputs.TEST_READS).read_text()
+    with pytest.raises(SystemExit) as caught:
+        evaluate.main([str(finished[0]), "--over_group", name])
+    assert caught.value.code == 2
+    assert (finished[0] / inputs.TEST_READS).read_text() == reads
+    assert f"--over_group {name}: group name: expected" in capsys.readouterr().err
 
 
 def test_files_that_cannot_be_read_get_a_row_that_says_why(finished, tmp_path, capsys):

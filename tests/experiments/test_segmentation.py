@@ -103,7 +103,7 @@ def test_predicted_masks_are_those_of_the_evaluation(finished, tmp_path, capsys)
     assert of_set["metrics"] == of_first_seed["metrics"]
 
 
-@pytest.mark.parametrize("options", [{"tile_size": 24}, {"over_group": True}])
+@pytest.mark.parametrize("options", [{"tile_size": 24}, {"over_group": "own"}])
 def test_tiles_and_averages_over_the_group_are_the_whole_image(finished, tmp_path, options):
     _, workdir, _ = finished
     large = np.random.default_rng(0).integers(0, 256, (61, 37), np.uint8)

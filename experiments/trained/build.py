@@ -1,6 +1,7 @@
 """The network of a configuration, its group, its sizes, and its data."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,10 +27,10 @@ def build_model(config: Config, rngs: nnx.Rngs, *, dtype: jax.typing.DTypeLike |
       UserError: the network does not accept the arguments.
     """
     try:
-        overrides = config.model_overrides.to_dict()
-        if isinstance(overrides.get("group"), str):
-            overrides["group"] = model_group(config)
+        overrides = config.model_overrides.to_dict() | _groups(config)
         return models.create_model(config.model, rngs=rngs, dtype=dtype, **overrides)
+    except UserError:
+        raise
     except Exception as error:
         if not config.model_overrides and not isinstance(error, ValueError | TypeError):
             raise
@@ -42,10 +43,38 @@ def compute_dtype(config: Config) -> jax.typing.DTypeLike | None:
 
 
 def model_group(config: Config) -> groups.FiniteGroup:
-    """The group of the network of a configuration."""
-    info = models.model_info(config.model)
-    group = config.model_overrides.get("group", info.group)
-    return groups.group_by_name(group, dim=len(info.input_shape) - 1) if isinstance(group, str) else group
+    """The group of the network of a configuration, that of its last stage where the symmetry shrinks with depth.
+
+    Raises:
+      UserError: an argument of the network that should name a group does not.
+    """
+    overridden = _groups(config)
+    stages = overridden.get("group_by_stage")
+    return stages[-1] if stages else overridden.get("group", models.model_info(config.model).group)
+
+
+def _groups(config: Config) -> dict[str, Any]:
+    """The groups among the arguments of the network, which a configuration holds by name."""
+    dim = len(models.model_info(config.model).input_shape) - 1
+
+    def named(argument: str, name: Any) -> groups.FiniteGroup:
+        if not isinstance(name, str):
+            raise UserError(f"model_overrides.{argument}: expected the name of a group, such as p4m; got {name!r}")
+        try:
+            return groups.group_by_name(name, dim=dim)
+        except ValueError as error:
+            raise UserError(f"model_overrides.{argument}: {error}") from error
+
+    found: dict[str, Any] = {}
+    if "group" in config.model_overrides:
+        found["group"] = named("group", config.model_overrides.group)
+    stages = config.model_overrides.get("group_by_stage")
+    if stages is not None:
+        names = stages.split(",") if isinstance(stages, str) else stages
+        if not isinstance(names, list | tuple) or not names:
+            raise UserError(f"model_overrides.group_by_stage: expected names of groups, such as p4m,p4; got {stages!r}")
+        found["group_by_stage"] = tuple(named("group_by_stage", name) for name in names)
+    return found
 
 
 def augmentation_group(config: Config) -> groups.FiniteGroup:

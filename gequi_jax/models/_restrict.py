@@ -17,8 +17,8 @@ def restrict(model: nnx.Module, subgroup: FiniteGroup) -> nnx.Module:
 
     Poses split into the right cosets of K, and channels multiply by |H| / |K|: convolutions become convolutions on K, norms
     and linear maps grow by the cosets. Self-attention and attention to responses have a copy of their parameters for each
-    coset and compute |H| / |K| times as much as before. The outputs are those of the network, up to rounding, in `eval()` mode; further training breaks the
-    symmetries that are in H and not in K, where the data ask for it.
+    coset and compute |H| / |K| times as much as before. The outputs are those of the network, up to rounding, in `eval()`
+    mode; further training breaks the symmetries that are in H and not in K, where the data ask for it.
 
     Args:
       model: a network of this package, or any module made of its layers, with an attribute `group`. A network of a user
@@ -48,16 +48,31 @@ def restrict(model: nnx.Module, subgroup: FiniteGroup) -> nnx.Module:
         )
     right_cosets(group, subgroup)
 
+    narrow = nnx.clone(model)
+    groups = _group_of_each_module(narrow, group)
+
     def replace(module: Any) -> nnx.Module | None:
-        # The layers of a network with `group_by_stage` have groups of their own.
-        own = getattr(module, "group", None)
-        layer = restricted(module, own if isinstance(own, FiniteGroup) else group, subgroup)
-        if layer is None and isinstance(own, FiniteGroup):
+        layer = restricted(module, groups[id(module)], subgroup)
+        if layer is None and isinstance(getattr(module, "group", None), FiniteGroup):
             module.group = subgroup
         return layer
 
-    narrow = with_layers_replaced(nnx.clone(model), replace)
+    narrow = with_layers_replaced(narrow, replace)
     spec = getattr(model, "spec", None)
     if isinstance(spec, ModelSpec):
         narrow.spec = dataclasses.replace(spec, restricted_to=(*spec.restricted_to, subgroup))
     return narrow
+
+
+def _group_of_each_module(model: nnx.Module, group: FiniteGroup) -> dict[int, FiniteGroup]:
+    """By the identity of each module, its own group or that of the nearest module around it.
+
+    The layers of a network with `group_by_stage` have groups of their own, and some layers, such as norms, name none.
+    """
+    by_path: dict[tuple, FiniteGroup] = {}
+    by_module: dict[int, FiniteGroup] = {}
+    for path, module in sorted(nnx.iter_modules(model), key=lambda entry: len(entry[0])):
+        own: Any = getattr(module, "group", None)
+        around = next((by_path[path[:end]] for end in range(len(path) - 1, -1, -1) if path[:end] in by_path), group)
+        by_path[path] = by_module[id(module)] = own if isinstance(own, FiniteGroup) else around
+    return by_module

@@ -14,6 +14,7 @@ from gequi_jax._checks import check_choice, check_group, check_non_negative_inte
 from gequi_jax._typing import Array, Float, Grid
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._readout import pool_over_poses
+from gequi_jax.models._stages import behind_restriction, groups_of_stages
 from gequi_jax.models._vit_sizes import check_depths, check_patches, heads_of_a_frame
 from gequi_jax.nn import (
     BispectrumReadout,
@@ -21,6 +22,7 @@ from gequi_jax.nn import (
     FrameSelfAttention,
     PatchLifting,
     PatchMerging,
+    RestrictPoses,
     TransformerBlock,
 )
 
@@ -36,13 +38,23 @@ class VisionTransformer(nnx.Module):
     is a plain vision transformer. With as many numbers for each position, `order * features`, a group makes the linear maps
     cheaper and leaves the cost of attention as it is.
 
+    The symmetry can shrink with depth: with `group_by_stage` the network is invariant under the last group. A hybrid, whose
+    first blocks are equivariant and whose last are free, is `depths=(6, 6), merge_patches=False,
+    group_by_stage=(group, trivial_group())`.
+
     Args:
       group: the group H.
       input_shape: `(*spatial, channels)` of the images; all sizes are checked against it when the network is built.
       num_classes: the number of logits.
-      features: channels of each pose in the first stage; every later stage has twice as many.
-      depths: the number of blocks of each stage; blocks of 2 positions along each axis are merged between stages.
-      num_heads: heads of each frame in the first stage, which double too; by default heads have about 64 features.
+      features: channels of each pose in the first stage.
+      depths: the number of blocks of each stage.
+      merge_patches: whether blocks of 2 positions along each axis are merged between stages. A position then has twice as
+        many numbers in all poses together; else it keeps their number.
+      group_by_stage: the group of each stage, from `group` to its subgroups; `group` in all of them by default. Where the
+        group shrinks from H to K, poses become channels (`nn.RestrictPoses`), |H| / |K| times as many for each pose that is
+        left. The attribute `group` of the network is the last of them.
+      num_heads: heads of each frame in the first stage, as many times more later as features; by default heads have about
+        64 features.
       patch_size: the side of a patch.
       patch_strides: the distance of neighbouring patches, `patch_size` by default; less lets them overlap.
       window_size: the side of the windows of attention in each stage, or one for all; None for global attention.
@@ -66,8 +78,8 @@ class VisionTransformer(nnx.Module):
       rngs: the random streams.
 
     Raises:
-      ValueError: if patches or their mergings do not divide a side, stages and windows are not as many, or there are
-        registers and windows or several stages.
+      ValueError: if patches or their mergings do not divide a side, stages, windows and groups are not as many, the groups do
+        not shrink, or there are registers and windows or several stages.
 
     Reference: Dosovitskiy et al. (2021); Islam et al. (2025), Platonic Transformers; Liu et al. (2021), Swin Transformer,
     for stages; Darcet et al. (2024) for registers.
@@ -81,6 +93,8 @@ class VisionTransformer(nnx.Module):
         num_classes: int,
         features: int,
         depths: Sequence[int] = (12,),
+        merge_patches: bool = True,
+        group_by_stage: Sequence[FiniteGroup] | None = None,
         num_heads: int | None = None,
         patch_size: int = 16,
         patch_strides: int | None = None,
@@ -103,10 +117,12 @@ class VisionTransformer(nnx.Module):
     ):
         check_group(group)
         check_choice("readout", readout, get_args(VitReadout))
-        self.group = group
         self.depths = check_depths(depths)
+        groups = groups_of_stages(group_by_stage, group=group, num_stages=len(self.depths))
+        self.group = groups[-1]
         strides = patch_size if patch_strides is None else patch_strides
-        self.input_shape = check_patches(input_shape, strides, num_stages=len(self.depths), group=group)
+        num_mergings = len(self.depths) - 1 if merge_patches else 0
+        self.input_shape = check_patches(input_shape, strides, num_mergings=num_mergings, group=group)
         self.num_classes = check_positive_integer("num_classes", num_classes)
         self.readout: VitReadout = readout
         self.num_registers = check_non_negative_integer("num_registers", num_registers)
@@ -115,9 +131,9 @@ class VisionTransformer(nnx.Module):
         features = check_positive_integer("features", features)
         heads = heads_of_a_frame(features) if num_heads is None else check_positive_integer("num_heads", num_heads)
         types = {"dtype": dtype, "param_dtype": param_dtype}
-        common = {"group": group, "precision": precision, "kernel_init": kernel_init, "rngs": rngs, **types}
+        common = {"precision": precision, "kernel_init": kernel_init, "rngs": rngs, **types}
 
-        self.patches = PatchLifting(self.input_shape[-1], features, patch_size, strides=strides, **common)
+        self.patches = PatchLifting(self.input_shape[-1], features, patch_size, strides=strides, group=group, **common)
         tokens = (self.num_registers + class_token, features)
         token_init = nnx.initializers.normal(0.02)
         self.registers = nnx.Param(token_init(rngs.params(), tokens, param_dtype)) if tokens[0] else nnx.data(None)
@@ -134,21 +150,30 @@ class VisionTransformer(nnx.Module):
         )
         stages = [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]
         rates = np.linspace(0.0, check_rate("drop_path_rate", drop_path_rate), len(stages)).tolist()
+        factors = [
+            group.order // of_stage.order * (2**stage if merge_patches else 1) for stage, of_stage in enumerate(groups)
+        ]
         self.blocks = nnx.List(
             block(
-                features * 2**stage,
-                attention=functools.partial(attention, num_heads=heads * 2**stage, window_size=windows[stage]),
+                features * factors[stage],
+                group=groups[stage],
+                attention=functools.partial(attention, num_heads=heads * factors[stage], window_size=windows[stage]),
                 drop_path_rate=rate,
             )
             for stage, rate in zip(stages, rates, strict=True)
         )
-        widths = [features * 2**stage for stage in range(len(self.depths))]
-        self.mergings = nnx.List(PatchMerging(*sizes, **common) for sizes in itertools.pairwise(widths))
+        widths = [features * factor for factor in factors]
+        self.mergings = nnx.List(
+            behind_restriction(before, PatchMerging)(into, out, group=after, **common)
+            if merge_patches
+            else RestrictPoses(group=before, subgroup=after)
+            for (into, before), (out, after) in itertools.pairwise(zip(widths, groups, strict=True))
+        )
         last = widths[-1]
         self.norm = ChannelNorm(last, epsilon=epsilon, reduction_axes=(-2, -1), rngs=rngs, **types)
         linear = {"precision": precision, "rngs": rngs, **types}
         self.head = (
-            BispectrumReadout(last, num_classes, group=group, **linear)
+            BispectrumReadout(last, num_classes, group=self.group, **linear)
             if readout == "bispectrum"
             else nnx.Linear(last, num_classes, **linear)
         )

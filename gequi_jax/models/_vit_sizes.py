@@ -33,7 +33,7 @@ def check_depths(depths: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_patches(
-    input_shape: Sequence[int], patch_strides: int, *, num_stages: int, group: FiniteGroup
+    input_shape: Sequence[int], patch_strides: int, *, num_mergings: int, group: FiniteGroup
 ) -> tuple[int, ...]:
     """The sizes of an image, after a check that patches and their mergings tile it.
 
@@ -42,13 +42,13 @@ def check_patches(
         group exchanges axes of different sides; the message names the nearest sides that fit.
     """
     shape = check_input_shape(input_shape, group=group)
-    step = check_positive_integer("patch_size", patch_strides) * 2 ** (num_stages - 1)
+    step = check_positive_integer("patch_size", patch_strides) * 2**num_mergings
     for side in shape[:-1]:
         if side % step:
             below, above = side // step * step, (side // step + 1) * step
             raise ValueError(
-                f"input_shape: expected sides divisible by {step}, the stride of the patches in the last of {num_stages} "
-                f"stages; got {shape}; the nearest to {side}: {f'{below} and {above}' if below else above}. Resize the "
+                f"input_shape: expected sides divisible by {step}, the stride of the patches after {num_mergings} "
+                f"mergings; got {shape}; the nearest to {side}: {f'{below} and {above}' if below else above}. Resize the "
                 "images, or use other patches."
             )
     check_symmetric_sides(shape, group=group)

@@ -166,8 +166,11 @@ class FrameSelfAttention(nnx.Module):
         spatial_shape = x.shape[1 : 1 + self.group.dim]
         if registers is not None:
             return self._with_registers(x, registers, spatial_shape)
+        query, key, value = self._projections(x)
         heads = functional.frame_self_attention(
-            *self._projections(x),
+            query,
+            key,
+            value,
             self._position_bias(spatial_shape),
             group=self.group,
             frequencies=None if self.frequencies is None else self.frequencies[...],

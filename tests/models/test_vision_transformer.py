@@ -10,9 +10,17 @@ from flax import nnx
 
 from gequi_jax import models, nn
 from gequi_jax.export import to_plain
-from gequi_jax.groups import FiniteGroup, dihedral_group, group_by_name, mirror_group, octahedral_group, trivial_group
+from gequi_jax.groups import (
+    FiniteGroup,
+    dihedral_group,
+    group_by_name,
+    mirror_group,
+    octahedral_group,
+    subgroup_elements,
+    trivial_group,
+)
 from gequi_jax.models._vit_sizes import features_of_a_pose, heads_of_a_frame
-from gequi_jax.testing import assert_invariant, audit
+from gequi_jax.testing import assert_invariant, audit, equivariance_errors
 from tests import families, shrunk
 from tests.models.test_registry import parameter_count
 from tests.models.test_restrict import perturbed, relative_error
@@ -62,6 +70,26 @@ def test_it_is_invariant_to_1e_12_in_float64():
     model = random_weights(lambda: models.VisionTransformer(**options, param_dtype="float64", rngs=nnx.Rngs(0)))
     x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 4, 4, 1)))
     assert_invariant(functools.partial(logits, model), x, group=model.group, rtol=1e-12)
+
+
+@pytest.mark.parametrize("last", [families.SHUFFLED_SQUARE, mirror_group(), trivial_group()], ids=families.name)
+def test_a_hybrid_keeps_positions_and_numbers_and_its_last_symmetry_alone(last):
+    first = families.SHUFFLED_SQUARE
+    model = build(depths=(1, 1), merge_patches=False, group_by_stage=(first, last))
+    shapes = {}
+    for name in ("patches", "norm"):
+        layer = getattr(model, name)
+        setattr(model, name, lambda x, layer=layer, name=name: shapes.setdefault(name, layer(x)))
+    x = images(model, 1)
+    model(x)
+    assert shapes["patches"].shape == (1, 2, 2, 8, 4)
+    assert shapes["norm"].shape == (1, 2, 2, last.order, 32 // last.order)
+    assert model.group == last
+    unwatched = build(depths=(1, 1), merge_patches=False, group_by_stage=(first, last))
+    errors = equivariance_errors(unwatched, images(unwatched), group=first, output="invariant")
+    inside = np.isin(np.arange(first.order), subgroup_elements(first, last))
+    assert errors[inside].max() <= 1e-5
+    assert (errors[~inside] > 1e-3).all()
 
 
 @pytest.mark.slow
@@ -124,6 +152,7 @@ def test_features_of_every_group_make_about_as_many_numbers():
         ({"side": 5}, "input_shape: expected sides divisible by 2.*nearest to 5: 4 and 6"),
         ({"depths": (1, 1), "side": 6}, "divisible by 4"),
         ({"depths": ()}, "depths: expected the number of blocks"),
+        ({"depths": (1, 1), "side": 8, "group_by_stage": (dihedral_group(4),)}, "group_by_stage: expected 2 groups"),
         ({"window_size": (3, 3)}, "window_size: expected one side, or 1"),
         ({"window_size": 3, "num_registers": 1}, "num_registers, class_token: expected one stage of global"),
         ({"patch_size": 4, "patch_strides": 1}, "overlap by an even number.*use one of 2, 4"),

@@ -159,13 +159,14 @@ class _Tokens(NamedTuple):
     frequencies: Array | None
     group: FiniteGroup
 
-    def merged(self, *, turned: bool) -> list[Array]:
+    def merged(self, *, turned: bool) -> tuple[Array, Array, Array]:
         """The three with frames as heads, `[batch, *spatial, group * heads, features]`."""
         query, key = self.query, self.key
-        if turned and self.frequencies is not None:
-            cos, sin = self.rotation(positions_last=False)
-            query, key = (turn(x, cos[None], sin[None], axis=-1) for x in (query, key))
-        return [x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, self.value)]
+        rotation = self.rotation(positions_last=False) if turned else None
+        if rotation is not None:
+            query, key = (turn(x, *(angle[None] for angle in rotation), axis=-1) for x in (query, key))
+        query, key, value = (x.reshape(*x.shape[:-3], -1, x.shape[-1]) for x in (query, key, self.value))
+        return query, key, value
 
     def rotation(self, *, positions_last: bool) -> tuple[Array, Array] | None:
         """The cosines and sines of all angles."""
@@ -191,14 +192,14 @@ def _attend_in_windows(
     tokens: _Tokens, position_bias: Array | None, window: Window, *, scale: float | None, **options: Any
 ) -> Array:
     """The same in windows: tile by tile, or on a CPU with few products, by shifts."""
-    scale = tokens.query.shape[-1] ** -0.5 if scale is None else scale
+    factor = tokens.query.shape[-1] ** -0.5 if scale is None else scale
 
-    def attend(by_shifts: bool, *arrays: Array) -> Array:
-        *operands, position_bias = arrays
-        own = _Tokens(*operands, tokens.group)
+    def attend(by_shifts: bool, query: Array, key: Array, value: Array, frequencies: Any, position_bias: Any) -> Array:
+        own = _Tokens(query, key, value, frequencies, tokens.group)
         if by_shifts:
-            return _attend_by_shifts(own, position_bias, window, scale=scale)
-        return _attend_in_tiles(*own.merged(turned=True), position_bias, window, scale=scale, **options)
+            return _attend_by_shifts(own, position_bias, window, scale=factor)
+        query, key, value = own.merged(turned=True)
+        return _attend_in_tiles(query, key, value, position_bias, window, scale=factor, **options)
 
     shifts = attends_by_shifts(window, tokens.query.shape[-1])
     shifts = shifts and options["implementation"] is None and options["dropout"].key is None
@@ -209,10 +210,9 @@ def _attend_by_shifts(tokens: _Tokens, position_bias: Array | None, window: Wind
     if position_bias is not None:
         by_head = position_bias[:, np.flatnonzero(window.mask)].swapaxes(1, 2)
         position_bias = by_head.reshape(-1, by_head.shape[-1])  # [group * heads, offsets that take part]
+    query, key, value = tokens.merged(turned=False)
     rotation = tokens.rotation(positions_last=True)
-    if rotation is not None:
-        rotation = tuple(x.reshape(-1, *x.shape[2:]) for x in rotation)
-    return attend_by_shifts(*tokens.merged(turned=False), position_bias, rotation, window, scale=scale)
+    return attend_by_shifts(query, key, value, position_bias, rotation, window, scale=scale)
 
 
 def _attend_in_tiles(

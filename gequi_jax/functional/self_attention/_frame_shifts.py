@@ -34,7 +34,7 @@ def attend_by_shifts(
     key: Float[Array, "batch *spatial heads features"],
     value: Float[Array, "batch *spatial heads features"],
     position_bias: Float[Array, "heads window"] | None,
-    rotation: tuple[Float[Array, "heads pairs positions"], ...] | None,
+    rotation: tuple[Float[Array, "group distinct_heads pairs positions"], ...] | None,
     window: Window,
     *,
     scale: float,
@@ -44,7 +44,8 @@ def attend_by_shifts(
     Args:
       query, key, value: of all heads and frames.
       position_bias: that of the offsets that take part.
-      rotation: the cosines and the sines by which queries and keys are turned, if they are.
+      rotation: the cosines and the sines of the angles by which queries and keys are turned, if they are; the heads of
+        `query` are those of every frame.
       window: of the keys.
       scale: the factor of the products of queries and keys.
     """
@@ -53,7 +54,8 @@ def attend_by_shifts(
     blocks = _kept(list(map(rows.split, _kept([query, key, value]))))
     bias = None if position_bias is None else rows.split_bias(position_bias)
     if rotation is not None:
-        rotation = tuple(x.reshape(-1, rows.heads, *x.shape[1:]) for x in rotation)
+        cos, sin = (x.reshape(-1, rows.heads, *x.shape[2:]) for x in rotation)
+        rotation = cos, sin
     out = _attention_of_rows(rows, scale)(blocks, _Shared(bias, rotation))
     return _kept(rows.join(_kept(out), value))
 

@@ -34,7 +34,7 @@ from gequi_jax import models
 
 TOPOLOGY = "v5e:2x2"
 BEGIN, END = "<!-- ahead of time: begin -->", "<!-- ahead of time: end -->"
-COLUMNS = ("network", "attention", "batch", "temporary GB", "traffic GB", "TFLOP", "compile CPU s")
+COLUMNS = ("network", "attention", "type", "batch", "temporary GB", "traffic GB", "TFLOP", "compile CPU s")
 
 # Every rotMNIST network at the batch size of its recipe or of the table, and one network of each other family.
 SELF_ATTENTION = {f"rotmnist_{group}_sa": 64 for group in ("z2", "r4", "r8", "r8m", "r12", "r16")}
@@ -46,6 +46,8 @@ WITHOUT_WINDOWED_ATTENTION = {
     "digits_alpha_f_p4_cnn": 128,
     "rotmnist_vit_p4": 128,
 }
+# Vision transformers of 224x224 positions, which are trained in mixed precision.
+IN_BFLOAT16 = {"vit_small_z2": 64, "vit_small_p4m": 64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Plan:
       traffic_bytes: bytes that all operations read and write.
       operations: floating-point operations outside of kernels.
       compile_seconds: CPU time of the compiler alone, of all its threads, which other work on the machine hardly changes.
+      dtype: the type of the computation; parameters are float32.
     """
 
     network: str
@@ -68,12 +71,13 @@ class Plan:
     traffic_bytes: float
     operations: float
     compile_seconds: float
+    dtype: str = "float32"
 
 
 def programs() -> dict[str, int]:
     """The networks to compile, with their batch sizes."""
     rotmnist = {name: 128 for name in models.list_models() if name.startswith("rotmnist_") and name.endswith("_cnn")}
-    return SELF_ATTENTION | OTHERS | rotmnist | WITHOUT_WINDOWED_ATTENTION
+    return SELF_ATTENTION | OTHERS | rotmnist | WITHOUT_WINDOWED_ATTENTION | IN_BFLOAT16
 
 
 def compile_step(network: str, batch: int, attention: str, sharding: SingleDeviceSharding | None) -> Plan:
@@ -85,7 +89,9 @@ def compile_step(network: str, batch: int, attention: str, sharding: SingleDevic
       attention: the implementation of self-attention, or "" for a network without it.
       sharding: a device of the target; None for the default device.
     """
-    function, arguments = training_step(network, batch, {"implementation": attention} if attention else {})
+    dtype = "bfloat16" if network in IN_BFLOAT16 else "float32"
+    overrides: dict[str, Any] = {"implementation": attention} if attention else {}
+    function, arguments = training_step(network, batch, overrides | ({"dtype": dtype} if dtype != "float32" else {}))
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments)
     lowered = jax.jit(function, donate_argnums=0).lower(*shapes)
     start = time.process_time()
@@ -94,7 +100,14 @@ def compile_step(network: str, batch: int, attention: str, sharding: SingleDevic
     memory: Any = compiled.memory_analysis()
     cost: Any = compiled.cost_analysis()
     return Plan(
-        network, attention, batch, memory.temp_size_in_bytes, cost["bytes accessed"], cost["flops"], round(seconds, 1)
+        network,
+        attention,
+        batch,
+        memory.temp_size_in_bytes,
+        cost["bytes accessed"],
+        cost["flops"],
+        round(seconds, 1),
+        dtype,
     )
 
 
@@ -138,7 +151,14 @@ def cells(plan: Plan) -> tuple[str, ...]:
     """The cells of a row of the table."""
     numbers = (plan.temporary_bytes / 1e9, plan.traffic_bytes / 1e9, plan.operations / 1e12)
     texts = (f"{number:.3g}" for number in numbers)
-    return (f"`{plan.network}`", plan.attention or "-", str(plan.batch), *texts, f"{plan.compile_seconds:.0f}")
+    return (
+        f"`{plan.network}`",
+        plan.attention or "-",
+        plan.dtype,
+        str(plan.batch),
+        *texts,
+        f"{plan.compile_seconds:.0f}",
+    )
 
 
 @exit_on_user_error()

@@ -66,6 +66,34 @@ def _resnet(model: str) -> dict[str, Any]:
     }
 
 
+def _vision_transformer(group: str) -> Row:
+    """Settings of our own, of the kind that small vision transformers on CIFAR-10 need. No paper has this network."""
+    settings = _SHARED | {
+        "model": f"vit_tiny_{group}",
+        "z2_model": "vit_tiny_z2",
+        "model_overrides": {
+            "input_shape": (32, 32, 3),
+            "num_classes": 10,
+            "patch_size": 4,
+            "drop_path_rate": 0.1,
+        },
+        "augmentation": ("random_crop", "random_flip"),
+        "batch_size": 128,
+        "num_epochs": 200,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "warmup_epochs": 10.0,
+        "gradient_clip": 1.0,
+        "label_smoothing": 0.1,
+        "ema_decay": 0.999,
+        "precision": "bfloat16",
+    }
+    title = f"Vision transformer on {group} with attention by frames on CIFAR-10, of no table"
+    return Row(title, "no number", settings, HELD_OUT)
+
+
 def _table_2(name: str, appendix: str, errors: str, parameters: str, settings: dict[str, Any]) -> Row:
     title = f"{name} on CIFAR-10. Romero et al. (2020), Tab. 2; settings of App. {appendix}"
     return Row(
@@ -96,6 +124,9 @@ _Z2_RESNET44 = Row(
 ROWS: Mapping[str, Row] = {
     "z2_sa": _self_attention("z2", "82.3"),
     "z2m_sa": _self_attention("z2m", "83.72"),
+    "vit_z2": _vision_transformer("z2"),
+    "vit_p4": _vision_transformer("p4"),
+    "vit_p4m": _vision_transformer("p4m"),
     "z2_all_cnn": _Z2_ALL_CNN,
     "p4_all_cnn": _table_2("p4-All-CNN", "B.3.1", "9.32 and 8.91", "1.37", _all_cnn("p4_all_cnn")),
     "p4m_all_cnn": _table_2("p4m-All-CNN", "B.3.1", "7.61 and 7.48", "1.22", _all_cnn("p4m_all_cnn")),

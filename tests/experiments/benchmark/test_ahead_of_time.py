@@ -18,7 +18,7 @@ def test_every_network_of_the_table_can_be_built_and_every_family_is_there():
 @pytest.mark.slow
 def test_a_plan_is_read_from_the_compiled_step():
     plan = ahead_of_time.compile_step("digits_alpha_f_z2_cnn", 2, "", None)
-    assert (plan.network, plan.batch) == ("digits_alpha_f_z2_cnn", 2)
+    assert (plan.network, plan.batch, plan.dtype) == ("digits_alpha_f_z2_cnn", 2, "float32")
     assert min(plan.temporary_bytes, plan.traffic_bytes, plan.operations, plan.compile_seconds) > 0
 
 
@@ -27,7 +27,7 @@ def test_the_page_has_the_table_between_its_markers(tmp_path):
     page.write_text(f"before\n{ahead_of_time.BEGIN}\nold\n{ahead_of_time.END}\nafter\n")
     ahead_of_time.write_page([PLAN], "v5e:2x2", "libtpu 1.2", page)
     text = page.read_text()
-    assert "| `digits_r4_sa` | pallas | 4 | 1.25 | 2 | 3 | 4 |" in text
+    assert "| `digits_r4_sa` | pallas | float32 | 4 | 1.25 | 2 | 3 | 4 |" in text
     assert "libtpu 1.2" in text
     assert "old" not in text
     assert text.startswith("before")

@@ -54,7 +54,9 @@ def to_onnx(
     predict = inference_function(plain, preprocessing)
     images = jax.ShapeDtypeStruct(("batch", *shape), jnp.float32)
     try:
-        with functional.assumed_platform("default"):
+        # The forms of layers that the converter puts in place promote ranks and types, which users may forbid.
+        promotion = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
+        with functional.assumed_platform("default"), promotion[0], promotion[1]:
             jax2onnx.to_onnx(predict, [images], output_path=str(path), return_mode="file")
     except Exception as error:  # The converter raises errors of many kinds where it does not know an operator.
         first_line = str(error).partition("\n")[0]

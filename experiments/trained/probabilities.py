@@ -52,7 +52,7 @@ def averaging_group(run: Run, name: str) -> tuple[groups.FiniteGroup, Sequence[i
         elements take part, with interpolation where they do not map the grid to itself.
 
     Raises:
-      UserError: there is no such group, or it exchanges axes of different sides.
+      UserError: there is no such group, or it turns images that a classifier reads into others of another shape.
     """
     if name == OWN:
         return run.group, actions.grid_preserving_elements(run.group)
@@ -60,6 +60,14 @@ def averaging_group(run: Run, name: str) -> tuple[groups.FiniteGroup, Sequence[i
         group = groups.group_by_name(name, dim=run.group.dim)
     except ValueError as error:
         raise UserError(f"--over_group {name}: {error}") from error
+    image = jax.ShapeDtypeStruct((1, *run.image_shape), jnp.float32)
+    for element in range(group.order):
+        moved = jax.eval_shape(lambda x, element=element: actions.act_on_grid(element, x, group=group), image)
+        if moved.shape != image.shape and run.labels.task != data.SEGMENTATION:
+            raise UserError(
+                f"--over_group {name}: expected a group that keeps the shape of images {list(run.image_shape)}; its element "
+                f"{element} makes them {list(moved.shape[1:])}; choose a group without quarter turns, such as p2"
+            )
     return group, range(group.order)
 
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 
 def map_on_all_cores(function: Callable[[Any], Any], xs: Any) -> Any:
-    """`jax.lax.map` whose stages XLA divides among the cores of a CPU; it has no derivative in forward mode only.
+    """`jax.lax.map` whose stages XLA divides among the cores of a CPU.
 
-    XLA for CPUs takes a loop for small, whatever its arrays hold, and compiles it into one kernel, which runs on one core
-    (JAX 0.11 and later). It does so unless the loop contains an operation that such a kernel cannot, as the sorting of two
-    equal numbers here. Many stages of few numbers run faster in one kernel.
+    XLA estimates the size of a loop without its body, and compiles a loop that it takes for small into one kernel, which
+    runs on one core (JAX 0.12). It does so unless the loop contains an operation that such a kernel cannot contain, like the
+    sort of two equal numbers here. Many stages of few numbers run faster in one kernel.
 
     Args:
       function: from a tree of arrays without their first axis to a tree of arrays.

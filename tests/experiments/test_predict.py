@@ -1,6 +1,7 @@
 """A finished run predicts new files as it evaluated its own, whichever way they lie."""
 
 import csv
+import dataclasses
 import json
 import sys
 
@@ -10,8 +11,10 @@ from PIL import Image
 
 from experiments import evaluate, predict
 from experiments.config import default_config
+from experiments.errors import UserError
 from experiments.results import inputs, summary
 from experiments.runs import load_run
+from experiments.trained.probabilities import averaging_group
 from experiments.training import labelled
 from experiments.training.run import run
 from gequi_jax.actions import act_on_grid
@@ -122,6 +125,14 @@ def test_an_average_over_more_turns_is_that_of_the_turned_images(finished, tmp_p
     np.testing.assert_allclose(probabilities_of(rows), expected, atol=1e-6)
     plain, _ = predict.predict_files(workdir, [tmp_path / "0.tif"])
     assert np.abs(probabilities_of(rows) - probabilities_of(plain)).max() > 1e-5
+
+
+def test_an_average_over_turns_of_oblong_images_is_refused(finished):
+    trained = load_run(finished[0])
+    oblong = dataclasses.replace(trained, preprocessing=dataclasses.replace(trained.preprocessing, sizes=(8, 6)))
+    assert averaging_group(oblong, "p2")[1] == range(2)
+    with pytest.raises(UserError, match=r"keeps the shape of images \[8, 6, 1\]; its element 1 makes them \[6, 8, 1\]"):
+        averaging_group(oblong, "p4")
 
 
 @pytest.mark.parametrize("name", ["p5m5", "octahedral"])

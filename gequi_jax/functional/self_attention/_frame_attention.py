@@ -42,8 +42,8 @@ def frame_self_attention(
 
     R turns pairs of features by angles omega . h^-1 x, as in `rotary_encoding`; without frequencies omega it is 1.
     Equivariant: L_g on the input becomes L_g on the output, since the scores depend on the relative position seen from h
-    only. It has |H| scores for each head and pair of positions,
-    where `group_self_attention` has |H|^3. Frames exchange nothing here, but in the linear maps around it.
+    only. It has |H| scores for each head and pair of positions, where `group_self_attention` has |H|^3. Frames exchange
+    nothing here, but in the linear maps around it.
 
     Args:
       query, key, value: `[batch, *spatial, group, heads, features]`.
@@ -169,7 +169,7 @@ class _Tokens(NamedTuple):
         return query, key, value
 
     def rotation(self, *, positions_last: bool) -> tuple[Array, Array] | None:
-        """The cosines and sines of all angles."""
+        """The cosines and the sines of all angles, for `turn`; None without frequencies."""
         if self.frequencies is None:
             return None
         spatial_shape = self.query.shape[1:-3]

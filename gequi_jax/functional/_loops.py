@@ -26,4 +26,4 @@ def map_on_all_cores(function: Callable[[Any], Any], xs: Any) -> Any:
         index = jax.lax.sort(jnp.stack([index, index]))[0]
         return function(jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False), xs))
 
-    return jax.lax.map(apply, jnp.arange(len(jax.tree.leaves(xs)[0])))
+    return jax.lax.map(apply, jnp.arange(jax.tree.leaves(xs)[0].shape[0]))

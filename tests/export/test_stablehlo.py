@@ -16,7 +16,10 @@ from tests import shrunk
 from tests.models.test_restrict import logits, relative_error, trained
 
 
-@pytest.mark.parametrize("name", shrunk.slow_unless(("rotmnist_p4_cnn",), ("rotmnist_p4_cnn", *shrunk.REPRESENTATIVES)))
+NAMES = ("rotmnist_p4_cnn", "rotmnist_vit_p4", *shrunk.REPRESENTATIVES)
+
+
+@pytest.mark.parametrize("name", shrunk.slow_unless(("rotmnist_p4_cnn",), NAMES))
 def test_one_program_for_every_batch(name, tmp_path):
     model, path = trained(name), tmp_path / "model.stablehlo"
     export.to_stablehlo(model, path)

@@ -99,10 +99,10 @@ def _map_blocks(function: Callable[..., Kept], shared: _Shared, *blocks: Array) 
 
     def apply(arguments: tuple[Array, ...]) -> Kept:
         index, *block = arguments
-        own = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index % len(x), keepdims=False), shared)
+        own = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index % x.shape[0], keepdims=False), shared)
         return function(own, *block)
 
-    return map_on_all_cores(apply, (jnp.arange(len(blocks[0])), *blocks))
+    return map_on_all_cores(apply, (jnp.arange(blocks[0].shape[0]), *blocks))
 
 
 def _sum_over_batch(gradient: Array, shared: Array) -> Array:

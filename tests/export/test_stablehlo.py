@@ -15,7 +15,6 @@ from gequi_jax import export
 from tests import shrunk
 from tests.models.test_restrict import logits, relative_error, trained
 
-
 NAMES = ("rotmnist_p4_cnn", "rotmnist_vit_p4", *shrunk.REPRESENTATIVES)
 
 

@@ -28,8 +28,9 @@ def run(chosen: Options) -> None:
     parts.
     """
     cases = sections(chosen.quick, chosen.torch_python)
-    earlier = by_section(record.load_measurements(chosen.output, quick=chosen.quick))
-    measured = {name: list(group) for name, group in earlier.items() if name not in chosen.sections}
+    earlier = record.load(chosen.output, quick=chosen.quick)
+    measured = {name: list(of) for name, of in by_section(earlier.measurements).items() if name not in chosen.sections}
+    provenance = {name: earlier.provenance[name] for name in measured}
     for section in chosen.sections:
         measured[section] = []
         for case in cases[section]():
@@ -37,7 +38,8 @@ def run(chosen: Options) -> None:
             measured[section] += measure(case, repeats=chosen.repeats, memory_limit=chosen.memory_limit)
         tables.print_section(section, measured[section])
         in_order = [measurement for name in cases for measurement in measured.get(name, ())]
-        result = record.Record(environment(), chosen.repeats, chosen.quick, in_order)
+        provenance[section] = record.Provenance(environment(), chosen.repeats)
+        result = record.Record(provenance, chosen.quick, in_order)
         _write(result, chosen, not_measured=[name for name in cases if name not in measured])
     tables.print_growth(growth([measurement for group in measured.values() for measurement in group]))
 

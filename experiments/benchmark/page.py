@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from experiments.benchmark import tables
 from experiments.benchmark.growth import growth
 from experiments.benchmark.measurement import by_section
-from experiments.benchmark.record import Record
+from experiments.benchmark.record import Provenance, Record
 from experiments.errors import UserError
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "performance.md"
@@ -24,11 +24,12 @@ def write_page(record: Record, path: pathlib.Path, not_measured: Sequence[str]) 
     Raises:
       UserError: a page without the markers.
     """
-    lines = [_provenance(record), ""]
+    lines = ["Each time is the median, with the minimum and the maximum.", ""]
     if not_measured:
         lines += [f"Not measured yet: {', '.join(not_measured)}.", ""]
     for section, measurements in by_section(record.measurements).items():
-        lines += tables.markdown_section(section, measurements)
+        title, *table = tables.markdown_section(section, measurements)
+        lines += [title, "", _where(record.provenance[section]), *table]
     lines += tables.markdown_growth(growth(record.measurements))
     replace_between(path, BEGIN, END, lines)
 
@@ -51,10 +52,9 @@ def replace_between(path: pathlib.Path, begin: str, end: str, lines: Sequence[st
     path.write_text("\n".join([before + begin, *lines, end + after]))
 
 
-def _provenance(record: Record) -> str:
-    where = record.environment
+def _where(provenance: Provenance) -> str:
+    where = provenance.environment
     return (
         f"Measured on {where['num_devices']} x {where['device']} ({where['platform']}, {where['machine']}) with jax "
-        f"{where['jax']} and flax {where['flax']}, at commit {where['commit']}: median, minimum and maximum of "
-        f"{record.repeats} timings."
+        f"{where['jax']} and flax {where['flax']}, at commit {where['commit']}, {provenance.repeats} times."
     )

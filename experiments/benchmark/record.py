@@ -13,18 +13,29 @@ FILE = "benchmark.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """Everything measured into one directory.
+class Provenance:
+    """Where a section was measured.
 
     Attributes:
       environment: hardware, versions and commit.
       repeats: timings of each contender.
-      quick: whether sizes were small.
-      measurements: of all sections.
     """
 
     environment: dict[str, Any]
     repeats: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Everything measured into one directory, whose sections may be of several commits.
+
+    Attributes:
+      provenance: that of each section.
+      quick: whether sizes were small.
+      measurements: of all sections.
+    """
+
+    provenance: dict[str, Provenance]
     quick: bool
     measurements: list[Measurement]
 
@@ -32,8 +43,7 @@ class Record:
 def save(record: Record, folder: pathlib.Path) -> None:
     """Writes benchmark.json."""
     plain = {
-        "environment": record.environment,
-        "repeats": record.repeats,
+        "provenance": {section: dataclasses.asdict(of) for section, of in record.provenance.items()},
         "quick": record.quick,
         "measurements": [as_plain(measurement) for measurement in record.measurements],
         "growth": [dataclasses.asdict(fit) for fit in growth(record.measurements)],
@@ -41,8 +51,8 @@ def save(record: Record, folder: pathlib.Path) -> None:
     (folder / FILE).write_text(json.dumps(plain, indent=2) + "\n")
 
 
-def load_measurements(folder: pathlib.Path, *, quick: bool) -> list[Measurement]:
-    """What an earlier run has measured into a directory at the same sizes.
+def load(folder: pathlib.Path, *, quick: bool) -> Record:
+    """What an earlier run has measured into a directory at the same sizes, empty if there is nothing.
 
     Raises:
       UserError: a file that cannot be read.
@@ -51,7 +61,8 @@ def load_measurements(folder: pathlib.Path, *, quick: bool) -> list[Measurement]
     try:
         plain = json.loads(path.read_text()) if path.exists() else {}
         if plain.get("quick") != quick:
-            return []
-        return [from_plain(fields) for fields in plain["measurements"]]
+            return Record({}, quick, [])
+        provenance = {section: Provenance(**fields) for section, fields in plain["provenance"].items()}
+        return Record(provenance, quick, [from_plain(fields) for fields in plain["measurements"]])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}); remove it, or choose another --output") from error

@@ -65,9 +65,12 @@ def test_sections_measured_earlier_are_kept(tmp_path, monkeypatch):
     for section in ("one", "two"):
         measured = Measurement(section, {"n": 8}, ("n",), "ours", "forward", Spread(1.0, 0.9, 1.1), 8, 1.0)
         monkeypatch.setattr(benchmark, "measure", lambda case, measured=measured, **_: [measured])
+        monkeypatch.setattr(benchmark, "environment", lambda section=section: {"commit": f"commit of {section}"})
         benchmark.main(["--only", section, "--output", str(tmp_path)])
     result = json.loads((tmp_path / "benchmark.json").read_text())
     assert [m["section"] for m in result["measurements"]] == ["one", "two"]
+    commits = {name: of["environment"]["commit"] for name, of in result["provenance"].items()}
+    assert commits == {"one": "commit of one", "two": "commit of two"}
     (tmp_path / "benchmark.json").write_text("{")
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--only", "one", "--output", str(tmp_path)])

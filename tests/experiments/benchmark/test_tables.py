@@ -58,13 +58,15 @@ def test_the_page_keeps_what_is_outside_the_markers(tmp_path):
     path.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
     names = ("num_devices", "device", "platform", "machine", "jax", "flax", "commit")
     measurements = [measurement(n, 0.1 * n, 1000 * n) for n in (2, 4, 8)] + [measurement(16, None, 16000)]
-    result = record.Record(dict.fromkeys(names, "x"), 3, False, measurements)
+    where = record.Provenance(dict.fromkeys(names, "x"), 3)
+    result = record.Record({measurements[0].section: where}, False, measurements)
     page.write_page(result, path, ["another section"])
     text = path.read_text()
     assert text.startswith(f"before\n{page.BEGIN}\n")
     assert text.endswith(f"{page.END}\nafter\n")
     assert "old" not in text
     assert "Not measured yet: another section." in text
+    assert "at commit x, 3 times." in text
     assert "| n=4 | forward and backward | ours | 400 (360–440) |" in text
     assert "| n=16 | forward and backward | ours | not run |" in text
     path.write_text("no markers")

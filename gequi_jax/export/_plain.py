@@ -24,9 +24,10 @@ def to_plain(model: nnx.Module) -> nnx.Module:
     """The same network with ordinary layers in place of equivariant ones: a copy, in `eval()` mode.
 
     A lifting or group convolution becomes an `nnx.Conv` with the expanded filter bank, a transposed one an
-    `nnx.ConvTranspose`, a `GroupLinear` an `nnx.Linear`.
-    Batch norms become multiplications and sums of constants, dropout goes; the positional and pose encodings of self-attention in windows
-    become tables. Self-attention, attention maps and layers that `gequi_jax.models.restrict` copied keep their form.
+    `nnx.ConvTranspose`, a `GroupLinear` an `nnx.Linear`. Batch norms become multiplications and sums of constants, dropout
+    goes; the positional and pose encodings of self-attention in windows become tables. Self-attention, attention maps and
+    layers that `gequi_jax.models.restrict` copied keep their form. Convolutions take the form that is fastest on the
+    platform, as in the model. An `nnx.Linear` of all poses has more products than the block-diagonal `GroupLinear`.
 
     Args:
       model: a network or layer of this package, or modules made of them.

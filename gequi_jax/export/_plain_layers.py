@@ -1,6 +1,7 @@
 """The ordinary layers that equivariant ones become, with axes of poses and channels merged around them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -25,7 +26,9 @@ class PlainConv(nnx.Module):
         inputs = math.prod(bank.shape[dim:-2])
         kernel = bank.reshape(*bank.shape[:dim], inputs, -1)
         self.has_poses = bank.ndim == dim + 4
-        self.conv = _empty(nnx.Conv, layer, inputs, kernel.shape[-1], padding=_pads(layer))
+        # In the form that is fastest on the platform, as in the layer.
+        options = {"padding": _pads(layer), "conv_general_dilated": _convolve}
+        self.conv = _empty(nnx.Conv, layer, inputs, kernel.shape[-1], **options)
         self.conv.kernel = nnx.Param(kernel)
         if layer.bias is not None:
             self.conv.bias = nnx.Param(jnp.tile(layer.bias[...], self.out_poses))
@@ -214,9 +217,22 @@ def _pads(layer: Any) -> list[tuple[int, int]]:
     )
 
 
-def _empty(
-    constructor: type, layer: Any, in_features: int, out_features: int, *, padding: list[tuple[int, int]]
-) -> Any:
+def _convolve(
+    x: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    rhs_dilation: Sequence[int],
+    precision: jax.lax.PrecisionLike,
+    **_: Any,
+) -> Array:
+    """`jax.lax.conv_general_dilated` with the arguments that a plain convolution needs."""
+    sampling = functional.Sampling(strides[0], tuple(padding), rhs_dilation[0])
+    return functional.convolve(x, kernel, sampling, precision=precision)
+
+
+def _empty(constructor: type, layer: Any, in_features: int, out_features: int, **options: Any) -> Any:
     """An `nnx.Conv` or `nnx.ConvTranspose` with the sizes of a layer, whose arrays are to be set."""
     return nnx.eval_shape(
         lambda: constructor(
@@ -224,12 +240,12 @@ def _empty(
             out_features,
             layer.kernel_shape,
             strides=layer.strides,
-            padding=padding,
             kernel_dilation=layer.kernel_dilation,
             use_bias=layer.bias is not None,
             dtype=layer.dtype,
             precision=layer.precision,
             rngs=nnx.Rngs(0),
+            **options,
         )
     )
 

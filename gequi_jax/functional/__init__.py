@@ -8,6 +8,7 @@ from gequi_jax.functional._conv import group_conv as group_conv
 from gequi_jax.functional._conv import lifting_conv as lifting_conv
 from gequi_jax.functional._conv import resolve_padding as resolve_padding
 from gequi_jax.functional._conv_transpose import group_conv_transpose as group_conv_transpose
+from gequi_jax.functional._convolution import convolve as convolve
 from gequi_jax.functional._cosets import coset_pool as coset_pool
 from gequi_jax.functional._cosets import restrict_poses as restrict_poses
 from gequi_jax.functional._cosets import unrestrict_poses as unrestrict_poses
@@ -24,6 +25,7 @@ from gequi_jax.functional._pooling import Reduction as Reduction
 from gequi_jax.functional._pooling import global_spatial_pool as global_spatial_pool
 from gequi_jax.functional._pooling import group_pool as group_pool
 from gequi_jax.functional._pooling import spatial_pool as spatial_pool
+from gequi_jax.functional._sampling import Sampling as Sampling
 from gequi_jax.functional._symmetrize import symmetrize as symmetrize
 from gequi_jax.functional._upsampling import Interpolation as Interpolation
 from gequi_jax.functional._upsampling import upsample as upsample

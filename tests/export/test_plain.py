@@ -27,6 +27,16 @@ def test_plain_networks_compute_the_same_function(name):
     assert relative_error(logits(export.to_plain(shrunk.network(name)), x), expected) > 1e-3
 
 
+@pytest.mark.parametrize("name", QUICK)
+def test_plain_convolutions_are_as_fast_as_those_of_the_model(name):
+    """The same primitive, which chooses the form for the platform."""
+    model, x = trained(name), shrunk.images(name)
+    program = jax.make_jaxpr(export.to_plain(model))(x)
+    names = [equation.primitive.name for equation in program.eqns]
+    assert names.count("gequi_convolve") == str(jax.make_jaxpr(model)(x)).count("gequi_convolve[")
+    assert "conv_general_dilated" not in names
+
+
 @pytest.mark.slow
 def test_restricted_self_attention():
     model, x = trained("digits_r4m_sa"), shrunk.images("digits_r4m_sa")

@@ -79,12 +79,12 @@ def _of_one(run: Run, *, over_group: str | None) -> Callable[[np.ndarray], jax.A
     @jax.jit
     def logits(state: nnx.State, images: jax.Array) -> jax.Array:
         model = nnx.merge(graph, state)
-        return model(run.normalize(data.as_unit_range(images))).astype(jnp.float32)
+        return model(run.normalize(images)).astype(jnp.float32)
 
     def probabilities(images: np.ndarray) -> jax.Array:
-        total = jnp.zeros(())
+        total, unit_range = jnp.zeros(()), data.as_unit_range(jnp.asarray(images))
         for element in elements:
-            moved = images if group is None else actions.act_on_grid(element, jnp.asarray(images), group=group)
+            moved = unit_range if group is None else actions.act_on_grid(element, unit_range, group=group)
             answers = logits(state, moved)
             values = jax.nn.sigmoid(answers) if several else jax.nn.softmax(answers)
             if by_pixel and group is not None:

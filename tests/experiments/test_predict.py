@@ -14,7 +14,7 @@ from experiments.config import default_config
 from experiments.errors import UserError
 from experiments.results import inputs, summary
 from experiments.runs import load_run
-from experiments.trained.probabilities import averaging_group
+from experiments.trained.probabilities import averaging_group, probability_function
 from experiments.training import labelled
 from experiments.training.run import run
 from gequi_jax.actions import act_on_grid
@@ -125,6 +125,10 @@ def test_an_average_over_more_turns_is_that_of_the_turned_images(finished, tmp_p
     np.testing.assert_allclose(probabilities_of(rows), expected, atol=1e-6)
     plain, _ = predict.predict_files(workdir, [tmp_path / "0.tif"])
     assert np.abs(probabilities_of(rows) - probabilities_of(plain)).max() > 1e-5
+    # Of integers too, which cannot be interpolated.
+    integers = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
+    average = probability_function([trained], over_group="r8")
+    np.testing.assert_allclose(average(integers), average(integers / np.float32(255)), atol=1e-6)
 
 
 def test_an_average_over_turns_of_oblong_images_is_refused(finished):

@@ -34,7 +34,7 @@ def attend_by_shifts(
     key: Float[Array, "batch *spatial heads features"],
     value: Float[Array, "batch *spatial heads features"],
     position_bias: Float[Array, "heads window"] | None,
-    rotation: tuple[Float[Array, "group distinct_heads pairs positions"], ...] | None,
+    rotation: tuple[Float[Array, "group frame_heads pairs positions"], ...] | None,
     window: Window,
     *,
     scale: float,
@@ -44,8 +44,7 @@ def attend_by_shifts(
     Args:
       query, key, value: of all heads and frames.
       position_bias: that of the offsets that take part.
-      rotation: the cosines and the sines of the angles by which queries and keys are turned, if they are; the heads of
-        `query` are those of every frame.
+      rotation: the cosines and the sines of the angles by which queries and keys are turned, if they are.
       window: of the keys.
       scale: the factor of the products of queries and keys.
     """

@@ -31,7 +31,8 @@ def attend(rows: Rows, operands: Operands, seeds: Array | None) -> tuple[Array, 
         def attend_pose(pose):
             return _attend_pose(rows, query, content, value_windows, *pose)
 
-        return None, map_on_all_cores(attend_pose, (position_encoding, pose_encoding, seeds))
+        over_poses = map_on_all_cores if rows.plan.separate else jax.lax.map
+        return None, over_poses(attend_pose, (position_encoding, pose_encoding, seeds))
 
     blocks = (rows.first_rows(), rows.split(query), rows.valid_blocks(), seeds)
     out, statistics = jax.lax.scan(attend_block, None, blocks)[1]

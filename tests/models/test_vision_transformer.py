@@ -72,7 +72,15 @@ def test_it_is_invariant_to_1e_12_in_float64():
     assert_invariant(functools.partial(logits, model), x, group=model.group, rtol=1e-12)
 
 
-@pytest.mark.parametrize("last", [families.SHUFFLED_SQUARE, mirror_group(), trivial_group()], ids=families.name)
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(families.SHUFFLED_SQUARE, marks=pytest.mark.slow),
+        mirror_group(),
+        pytest.param(trivial_group(), marks=pytest.mark.slow),
+    ],
+    ids=families.name,
+)
 def test_a_hybrid_keeps_positions_and_numbers_and_its_last_symmetry_alone(last):
     first = families.SHUFFLED_SQUARE
     model = build(depths=(1, 1), merge_patches=False, group_by_stage=(first, last))

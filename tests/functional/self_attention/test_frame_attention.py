@@ -160,7 +160,10 @@ def test_rotary_encodings_of_more_heads_repeat_the_frequencies_and_have_the_deri
     np.testing.assert_allclose(tangent, difference, atol=1e-8)
 
 
-@pytest.mark.parametrize(("group", "spatial_shape", "window_size"), [case[:3] for case in CASES])
+@pytest.mark.parametrize(
+    ("group", "spatial_shape", "window_size"),
+    [pytest.param(*case[:3], marks=() if index in (0, 2) else pytest.mark.slow) for index, case in enumerate(CASES)],
+)
 @pytest.mark.usefixtures("x64")
 def test_frequencies_turn_queries_and_keys_and_have_the_same_gradients(group, spatial_shape, window_size):
     query, key, value, bias = arrays(group, spatial_shape, window_size, heads=4)

@@ -61,9 +61,10 @@ def averaging_group(run: Run, name: str) -> tuple[groups.FiniteGroup, Sequence[i
     except ValueError as error:
         raise UserError(f"--over_group {name}: {error}") from error
     image = jax.ShapeDtypeStruct((1, *run.image_shape), jnp.float32)
-    for element in range(group.order):
+    # Masks are moved back, and their networks read images of any shape.
+    for element in range(group.order) if run.labels.task != data.SEGMENTATION else ():
         moved = jax.eval_shape(lambda x, element=element: actions.act_on_grid(element, x, group=group), image)
-        if moved.shape != image.shape and run.labels.task != data.SEGMENTATION:
+        if moved.shape != image.shape:
             raise UserError(
                 f"--over_group {name}: expected a group that keeps the shape of images {list(run.image_shape)}; its element "
                 f"{element} makes them {list(moved.shape[1:])}; choose a group without quarter turns, such as p2"

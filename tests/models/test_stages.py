@@ -147,7 +147,9 @@ def test_restriction_and_plain_layers_keep_the_function(name):
     assert (half.group, twice.group) == (P2, Z2)
     for same in (half, twice, export.to_plain(half)):
         assert relative_error(logits(same, x), expected) < 1e-5
-    assert relative_error(logits(export.to_plain(model), x), expected) < 5e-6
+    # A linear map of all poses adds up in another order than its blocks do.
+    limit = 5e-6 if name == "rotmnist_vit_p4m" else 1e-6
+    assert relative_error(logits(export.to_plain(model), x), expected) < limit
     # The negative control: the cosets in another order.
     broken = nnx.clone(model)
     layer = next(layer for _, layer in nnx.iter_modules(broken) if isinstance(layer, nn.RestrictPoses))

@@ -1,7 +1,8 @@
 """Metrics of a finished run on another set: `python -m experiments.evaluate RUN --data PATH`.
 
 PATH is a folder of class folders, a table (.csv, .tsv, .parquet) or an .npz file; for a run on images with masks a folder or
-an .npz file of both. Without it the run's own test split is read again, which its work directory records.
+an .npz file of both. Without it the run's own test split is read again, which its work directory records; with
+`--split validation` its own validation split, by which to choose what to test.
 """
 
 import json
@@ -23,7 +24,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = Parser(prog="python -m experiments.evaluate", description="Metrics of a run on a labelled set.")
     parser.add_argument("run", help="work directory of a finished run")
     parser.add_argument("--data", help="a folder, a table or an .npz file (default: the test split of the run)")
-    parser.add_argument("--split", choices=SPLITS, default="all", help="of --data (default: all of it)")
+    parser.add_argument(
+        "--split", choices=SPLITS, default="all", help="of --data (default: all of it); validation also of the run"
+    )
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument(
         "--over_group", nargs="?", const="own", metavar="GROUP", help="average over a group (default: the network's)"
@@ -57,7 +60,7 @@ def evaluate(
 
     Args:
       run: its work directory.
-      path: of a labelled set; None for the run's own test split.
+      path: of a labelled set; None for the run's own test split, or its validation split.
       split: of that set.
       batch_size: images at a time.
       over_group: the name of a group over which probabilities are averaged, or "own" for that of the network.
@@ -67,7 +70,7 @@ def evaluate(
       `metrics`, `confusion_matrix`, `class_names` and what was measured, plain data.
 
     Raises:
-      UserError: no finished run, or a set that does not fit it.
+      UserError: no finished run, a set that does not fit it, or its own training split.
     """
     from experiments.results import inputs
     from experiments.runs import load_seeds
@@ -75,24 +78,32 @@ def evaluate(
 
     if batch_size < 1:
         raise UserError(f"--batch_size: expected a positive integer; got {batch_size}")
+    if path is None and split == "train":
+        raise UserError("--split train: expected the run's own validation or test split; got no --data; name a set")
     runs = load_seeds(run, all_seeds=over_seeds)
     first, reads = runs[0], None
     if over_group:
         averaging_group(first, over_group)  # Checked before the test split counts as read.
     by_pixel = first.labels.task == data.SEGMENTATION
-    if path is None:
-        dataset = first.load_data()
+    if path is None and split == "validation":
+        sources: list[Any] = [first.load_data().validation]
+    elif path is None:
+        dataset, split = first.load_data(), "test"
         reads = inputs.count_test_read(first.workdir, "evaluate")
-        sources: list[Any] = [dataset.test()]
+        sources = [dataset.test()]
     elif by_pixel:
         sources = masked_sources(path, split, first.preprocessing, first.labels)
     else:
         sources = [labelled_source(path, split, first.preprocessing, first.labels)]
-    measured = {"run": str(run), "data": path, "split": split if path else "test", "test_reads": reads}
-    measured["over_group"] = over_group
+    measured: dict[str, Any] = {"run": str(run), "data": path, "split": split, "test_reads": reads}
+    measured |= {"over_group": over_group, "over_seeds": over_seeds}
     if by_pixel:
-        return measured | _measure_masks(runs, sources, over_group)
-    return measured | _measure_labels(runs, sources[0], batch_size, over_group)
+        measured |= _measure_masks(runs, sources, over_group)
+    else:
+        measured |= _measure_labels(runs, sources[0], batch_size, over_group)
+    if path is None:
+        inputs.keep_evaluation(first.workdir, measured)
+    return measured
 
 
 def _measure_masks(runs: list, sources: list[data.MaskedSource], over_group: str | None) -> dict[str, Any]:
@@ -162,7 +173,8 @@ def masked_sources(
 def show(result: dict[str, Any]) -> None:
     """Prints the metrics, and the confusion matrix of one class for each image."""
     average = f", averaged over {result['over_group']}" if result["over_group"] else ""
-    print(f"{result['run']} on {result['data'] or 'its test split'}: {result['num_images']:,} images{average}")
+    where = result["data"] or f"its {result['split']} split"
+    print(f"{result['run']} on {where}: {result['num_images']:,} images{average}")
     for name, metric in result["metrics"].items():
         if metric["value"] is not None:
             low, high = metric["interval"]

@@ -1,4 +1,4 @@
-"""What a work directory records about the data: preprocessing, classes, and how often the test split was read."""
+"""What a work directory records about the data: preprocessing, classes, how often the test split was read, later results."""
 
 import dataclasses
 import json
@@ -13,6 +13,7 @@ from experiments.trained import build
 
 FILE = "preprocessing.json"
 TEST_READS = "test_reads.jsonl"
+EVALUATIONS = "evaluations.jsonl"
 
 
 def remember(dataset: data.Dataset, workdir: pathlib.Path) -> None:
@@ -70,7 +71,27 @@ def count_test_read(workdir: pathlib.Path, command: str) -> int:
     path = workdir / TEST_READS
     with path.open("a") as file:
         file.write(json.dumps({"command": command, "time": round(time.time(), 3)}) + "\n")
-    return len(path.read_text().splitlines())
+    return test_reads(workdir)
+
+
+def test_reads(workdir: pathlib.Path) -> int:
+    """How often the commands on a work directory have read its test split."""
+    path = workdir / TEST_READS
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def keep_evaluation(workdir: pathlib.Path, measured: dict[str, Any]) -> None:
+    """Appends the metrics that a finished run has on one of its own splits, without their intervals."""
+    kept = {name: measured[name] for name in ("split", "over_group", "over_seeds", "num_images")}
+    kept["metrics"] = {name: metric["value"] for name, metric in measured["metrics"].items()}
+    with (workdir / EVALUATIONS).open("a") as file:
+        file.write(json.dumps(kept) + "\n")
+
+
+def evaluations(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """What `keep_evaluation` has kept."""
+    path = workdir / EVALUATIONS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _of_earlier_version(config: Config) -> tuple[data.Preprocessing, data.LabelNames]:

@@ -1,10 +1,11 @@
-"""Pictures from arrays: learning curve, predictions on test images, feature maps, confusion matrix."""
+"""Pictures from arrays: learning curve, predictions on test images, feature maps, confusion matrix, errors of many runs."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context, ticker
 from matplotlib.figure import Figure
 
 MOST_POSES = 16  # side by side
@@ -135,6 +136,47 @@ def confusion(matrix: np.ndarray, path: pathlib.Path) -> None:
     _save(figure, path)
 
 
+def errors(points: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
+    """Test errors against parameters and against operations of training, published (hollow) and ours (filled).
+
+    Args:
+      points: each with `label`, `error` in percent, `parameters`, `operations` or None, and `is_ours`.
+      path: the file.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    labels = list(dict.fromkeys(point["label"] for point in points))
+    colours = {label: f"C{index % 10}" for index, label in enumerate(labels)}
+    for axes, name in zip(figure.subplots(1, 2, sharey=True), ("parameters", "operations"), strict=True):
+        for point in points:
+            if point[name] is None:
+                continue
+            colour, is_ours = colours[point["label"]], point["is_ours"]
+            axes.plot(
+                point[name],
+                point["error"],
+                "o",
+                color=colour,
+                markerfacecolor=colour if is_ours else "none",
+                markersize=7,
+            )
+            axes.annotate(
+                point["label"],
+                (point[name], point["error"]),
+                xytext=(6, 3 if is_ours else -9),
+                textcoords="offset points",
+                fontsize=7,
+                color=colour,
+            )
+        axes.set(xlabel=name if name == "parameters" else "operations of training", xscale="log", yscale="log")
+        axes.grid(alpha=0.3, which="both")
+        axes.margins(x=0.2)
+    axes = figure.axes[0]
+    axes.set_ylabel("test error, percent")
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(ticker.FormatStrFormatter("%g"))
+    _save(figure, path)
+
+
 def _show(axes: Any, image: np.ndarray) -> None:
     if image.shape[-1] == 3:
         axes.imshow(image)
@@ -144,4 +186,6 @@ def _show(axes: Any, image: np.ndarray) -> None:
 
 def _save(figure: Figure, path: pathlib.Path) -> None:
     # A Figure created without pyplot uses Agg: no display is needed and no global state remains.
-    figure.savefig(path, dpi=120)
+    # Text of an SVG stays text; its identifiers and its header do not change from one drawing to the next.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name}):
+        figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)

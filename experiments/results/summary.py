@@ -1,11 +1,10 @@
-"""summary.json of a finished run, and the recorded runs of baselines that other summaries quote."""
+"""summary.json of a finished run."""
 
 import json
 import pathlib
 from typing import Any
 
 FILE = "summary.json"
-RECORDED = pathlib.Path(__file__).parent / "recorded"
 _COMPARED = (
     "model",
     "dataset",
@@ -35,12 +34,3 @@ def load(workdir: pathlib.Path) -> dict[str, Any] | None:
 def comparison(result: dict[str, Any]) -> dict[str, Any]:
     """The part of a summary that the summary of another run quotes."""
     return {**{name: result.get(name) for name in _COMPARED}, "seed": result["seeds"][0]}
-
-
-def recorded(model: str, dataset: str) -> dict[str, Any] | None:
-    """The recorded run of a baseline on a data set, or None."""
-    path = RECORDED / f"{model}.json"
-    if not path.exists():
-        return None
-    run = json.loads(path.read_text())
-    return run if run["dataset"].startswith(dataset) else None

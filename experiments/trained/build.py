@@ -27,14 +27,22 @@ def build_model(config: Config, rngs: nnx.Rngs, *, dtype: jax.typing.DTypeLike |
       UserError: the network does not accept the arguments.
     """
     try:
-        overrides = config.model_overrides.to_dict() | _groups(config)
-        return models.create_model(config.model, rngs=rngs, dtype=dtype, **overrides)
+        return models.create_model(config.model, rngs=rngs, dtype=dtype, **model_overrides(config))
     except UserError:
         raise
     except Exception as error:
         if not config.model_overrides and not isinstance(error, ValueError | TypeError):
             raise
         raise UserError(f"{config.model} cannot be built: {error}") from error
+
+
+def model_overrides(config: Config) -> dict[str, Any]:
+    """The arguments of the network that differ from the published ones, with groups in place of their names.
+
+    Raises:
+      UserError: an argument that should name a group does not.
+    """
+    return config.model_overrides.to_dict() | _groups(config)
 
 
 def compute_dtype(config: Config) -> jax.typing.DTypeLike | None:

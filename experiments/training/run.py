@@ -15,7 +15,7 @@ from experiments import data
 from experiments.config import Config, saved, task
 from experiments.config.validation import validate
 from experiments.errors import UserError
-from experiments.results import inputs, printing, summary
+from experiments.results import inputs, printing, records, summary
 from experiments.results.logs import MetricsLog, Terminal
 from experiments.trained.build import (
     build_model,
@@ -202,7 +202,7 @@ def _baseline(config: Config, workdir: pathlib.Path) -> dict[str, Any] | None:
     if config.z2_model == config.model:
         return None
     if not config.compare_z2:
-        return summary.recorded(config.z2_model, config.dataset)
+        return records.baseline(config)
     other = config.copy_and_resolve_references()
     other.model, other.compare_z2 = config.z2_model, False
     result = run(other, workdir / "z2")

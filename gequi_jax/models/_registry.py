@@ -18,6 +18,7 @@ from flax import nnx
 from gequi_jax._checks import check_group
 from gequi_jax.groups import FiniteGroup
 from gequi_jax.models._families import find_family, group_part, names_of_models
+from gequi_jax.models._family import Family
 from gequi_jax.models._spec import ModelSpec
 from gequi_jax.models._weights import pretrained_info, pretrained_model, pretrained_names
 
@@ -41,6 +42,7 @@ class ModelInfo:
       num_params: parameters, counted.
       flops: operations for one image, as XLA counts them before it optimises; it counts the body of a loop once.
       pretrained_metrics: what was measured with the weights that `create_model(..., pretrained=True)` loads, or None.
+      overrides: arguments of the network's constructor that differ from the published ones.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ModelInfo:
     reported_metric: float | None
     output: Literal["invariant", "grid"] = "invariant"
     pretrained_metrics: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def num_params(self) -> int:
@@ -69,7 +72,7 @@ class ModelInfo:
     @functools.cached_property
     def _outline(self) -> nnx.Module:
         """The network without its arrays."""
-        model = nnx.eval_shape(lambda: create_model(self.name, rngs=nnx.Rngs(0)))
+        model = nnx.eval_shape(lambda: create_model(self.name, rngs=nnx.Rngs(0), **self.overrides))
         model.eval()
         return model
 
@@ -115,10 +118,7 @@ def create_model(
       >>> model = create_model("digits_r4_sa", rngs=nnx.Rngs(0), num_classes=2)
     """
     family, group = find_family(name)
-    legal = [name for name in inspect.signature(family.network.__init__).parameters if name not in ("self", "rngs")]
-    unknown = sorted(set(overrides) - set(legal))
-    if unknown:
-        raise ValueError(f"overrides: {name} has no argument {unknown[0]!r}; it takes {', '.join(legal)}.")
+    _check_overrides(name, family, overrides)
     if pretrained:
         return pretrained_model(name, overrides if dtype is None else {**overrides, "dtype": dtype}, rngs)
     group = overrides.get("group", group)
@@ -129,27 +129,38 @@ def create_model(
     return model
 
 
-def model_info(name: str) -> ModelInfo:
+def model_info(name: str, **overrides: Any) -> ModelInfo:
     """What is known of a model before it is built.
 
     Args:
       name: as for `create_model`.
+      **overrides: as for `create_model`. What the paper reports stays that of the published network.
 
     Raises:
-      ValueError: if the name does not exist; the message lists those that do.
+      ValueError: if the name or an override does not exist; the message lists those that do.
     """
     family, group = find_family(name)
+    _check_overrides(name, family, overrides)
+    stages = overrides.get("group_by_stage") or (overrides.get("group", group),)
     params, metric = family.reported.get(group_part(family, name) or "", (None, None))
     trained = pretrained_info(name)
     return ModelInfo(
         name=name,
         paper=family.paper,
         table=family.table,
-        group=group,
-        input_shape=tuple(family.arguments["input_shape"]),
-        num_classes=family.arguments["num_classes"],
+        group=stages[-1],
+        input_shape=tuple(overrides.get("input_shape", family.arguments["input_shape"])),
+        num_classes=overrides.get("num_classes", family.arguments["num_classes"]),
         reported_params=params,
         reported_metric=metric,
         output=family.output,
         pretrained_metrics=None if trained is None else trained.metrics,
+        overrides=overrides,
     )
+
+
+def _check_overrides(name: str, family: Family, overrides: Mapping[str, Any]) -> None:
+    legal = [name for name in inspect.signature(family.network.__init__).parameters if name not in ("self", "rngs")]
+    unknown = sorted(set(overrides) - set(legal))
+    if unknown:
+        raise ValueError(f"overrides: {name} has no argument {unknown[0]!r}; it takes {', '.join(legal)}.")

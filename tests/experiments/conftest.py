@@ -53,14 +53,15 @@ def tiny_model(monkeypatch):
 
 def make_tiny_models(setattr):
     """Replaces the functions of `gequi_jax.models` by ones that know the tiny network too."""
-    sizes = {"input_shape": (8, 8, 1), "num_classes": 10, "output": "invariant"}
+    sizes = {"input_shape": (8, 8, 1), "num_classes": 10, "output": "invariant", "flops": 1e4}
+    sizes |= {"reported_metric": None, "reported_params": None}
     info = {
         "tiny": types.SimpleNamespace(group=groups.cyclic_group(4), **sizes),
         "tiny_z2": types.SimpleNamespace(group=groups.trivial_group(), **sizes),
     }
     real_list, real_create, real_info = models.list_models, models.create_model, models.model_info
     setattr(models, "list_models", lambda: [*real_list(), *info])
-    setattr(models, "model_info", lambda name: info[name] if name in info else real_info(name))
+    setattr(models, "model_info", lambda name, **more: info[name] if name in info else real_info(name, **more))
 
     def create(name, *, rngs, **overrides):
         return TinyNetwork(rngs=rngs, **overrides) if name in info else real_create(name, rngs=rngs, **overrides)

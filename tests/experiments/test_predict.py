@@ -12,7 +12,7 @@ from PIL import Image
 from experiments import evaluate, predict
 from experiments.config import default_config
 from experiments.errors import UserError
-from experiments.results import inputs, summary
+from experiments.results import collecting, inputs, logs, summary
 from experiments.runs import load_run
 from experiments.trained.probabilities import averaging_group, probability_function
 from experiments.training import labelled
@@ -187,6 +187,20 @@ def test_evaluation_on_a_set_and_on_the_test_split(finished, capsys, tmp_path):
     for name, metric in of_set["metrics"].items():
         assert metric["value"] == pytest.approx(again["metrics"][name]["value"], abs=1e-6)
     assert again["test_reads"] == 2
+    held_out = evaluate.evaluate(workdir, split="validation")
+    best = next(
+        record
+        for record in logs.read_metrics(workdir)
+        if record["kind"] == "epoch" and record["epoch"] == summary.load(workdir)["best_epoch"]
+    )
+    assert held_out["test_reads"] is None
+    assert held_out["metrics"]["auc"]["value"] == pytest.approx(best["validation_auc_by_seed"][0], abs=1e-6)
+    averaged = evaluate.evaluate(workdir, split="validation", over_group="p4")
+    kept = collecting.collect(workdir.parent)[workdir.name]
+    assert kept["averages"] == {"p4": {"validation": [averaged["metrics"]["accuracy"]["value"]]}}
+    assert kept["test_reads"] == 2
+    with pytest.raises(UserError, match="--split train"):
+        evaluate.evaluate(workdir, split="train")
     evaluate.main([str(workdir), "--data", str(folder), "--over_seeds", "--output", str(tmp_path / "m.json")])
     assert "confusion matrix" in capsys.readouterr().out
     assert json.loads((tmp_path / "m.json").read_text())["num_images"] == 56

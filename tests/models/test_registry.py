@@ -47,6 +47,20 @@ def test_any_group_can_stand_in_a_name():
     assert models.model_info("rotmnist_p4m_sa").group == models.model_info("rotmnist_r4m_sa").group
 
 
+def test_the_facts_of_a_variant():
+    stages = tuple(group_by_name(name) for name in ("p4m", "p4", "p4"))
+    published = models.model_info("rotmnist_p4_cnn")
+    variant = models.model_info("rotmnist_p4m_cnn", group_by_stage=stages, num_classes=3, features=10)
+    assert (variant.group, variant.num_classes) == (published.group, 3)
+    assert variant.input_shape == published.input_shape
+    model = nnx.eval_shape(lambda: models.create_model(variant.name, rngs=nnx.Rngs(0), **variant.overrides))
+    assert variant.num_params == parameter_count(model)
+    assert published.flops < variant.flops < 4 * published.flops
+    assert models.model_info("rotmnist_p4_cnn", features=20).num_params > 3 * published.num_params
+    with pytest.raises(ValueError, match="no argument 'heads'"):
+        models.model_info("rotmnist_p4_cnn", heads=3)
+
+
 def test_a_group_of_ones_own():
     model = random_network("digits_r4_sa", group=families.KLEIN, num_classes=3)
     assert model.group == families.KLEIN

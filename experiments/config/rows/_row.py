@@ -1,6 +1,7 @@
 """One row of a table."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,3 +25,16 @@ class Row:
     result: str
     settings: Mapping[str, Any]
     note: str
+
+    @property
+    def published_error(self) -> float | None:
+        """The published test error in percent, the first of the result; None if the table has none."""
+        found = re.match(r"([\d.]+)[^%]*% test (accuracy|error)", self.result)
+        if found is None:
+            return None
+        return float(found[1]) if found[2] == "error" else 100 - float(found[1])
+
+    @property
+    def is_published_on_test(self) -> bool:
+        """Whether the published code is known to select the epoch on the test set."""
+        return self.note.endswith(PUBLISHED_ON_TEST)

@@ -17,11 +17,9 @@ def run(values, *, metric="auc", model="volume_octahedral_cnn", **fields):
         "dataset": "adrenalmnist3d",
         "epochs": 24,
         "num_train": 1188,
-        "seeds": list(range(len(values))),
-        "test_accuracy_by_seed": [0.7] * len(values),
-        "test_metrics_by_seed": [{metric: {"value": value}} for value in values],
-        "test_metrics": {metric: {"value": values[0]}},
-        "config": {"best_metric": metric, "z2_model": "volume_z2_cnn"},
+        "metric": metric,
+        "scores": values,
+        "config": {"z2_model": "volume_z2_cnn"},
         **fields,
     }
 
@@ -61,11 +59,3 @@ def test_each_run_meets_the_baseline_and_its_neighbour():
         "other data": run(SECOND, dataset="another"),
     }
     assert set(comparison.differences(runs)) == {("z2", "middle"), ("z2", "best"), ("middle", "best")}
-
-
-def test_accuracy_where_it_selects_the_epoch_or_seeds_share_their_metrics():
-    by_accuracy = run(FIRST, metric="accuracy")
-    together = {name: value for name, value in run(FIRST).items() if name != "test_metrics_by_seed"}
-    for result in (by_accuracy, together):
-        assert comparison.metric_of(result) == "accuracy"
-        assert comparison.scores(result, "accuracy") == [0.7] * 3

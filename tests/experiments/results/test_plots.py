@@ -40,3 +40,16 @@ def test_curve_and_confusion(tmp_path):
     plots.confusion(np.eye(3, dtype=int) * 7, tmp_path / "confusion.png")
     assert pixels(tmp_path / "curve.png").std() > 10
     assert pixels(tmp_path / "confusion.png").std() > 10
+
+
+def test_errors_are_the_same_picture_each_time(tmp_path):
+    point = {"label": "p4_cnn", "error": 2.1, "parameters": 24610, "operations": None, "is_ours": False}
+    points = [point, {**point, "error": 2.0, "operations": 1e12, "is_ours": True}]
+    pages = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        plots.errors(points, tmp_path / name / "errors.svg")
+        pages.append((tmp_path / name / "errors.svg").read_text())
+    assert pages[0] == pages[1]
+    # Published and ours against parameters, ours alone against operations.
+    assert pages[0].count(">p4_cnn<") == 3

@@ -14,6 +14,7 @@ import numpy as np
 from experiments import data
 from experiments.data import layouts
 from experiments.errors import Parser, UserError, exit_on_user_error
+from experiments.huge_pages import restart_with_huge_pages
 
 SPLITS = ("train", "validation", "test", "all")
 
@@ -198,4 +199,5 @@ def _save(result: dict[str, Any], output: str) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     main()

@@ -6,6 +6,7 @@ from logging import getLogger
 
 from experiments.config import flags, schema
 from experiments.errors import exit_on_user_error
+from experiments.huge_pages import restart_with_huge_pages
 
 
 @exit_on_user_error()
@@ -34,4 +35,5 @@ def _train(command: flags.Command) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     main()

@@ -21,6 +21,7 @@ from rich.progress import track
 from experiments import data
 from experiments.data import formats
 from experiments.errors import Parser, UserError, exit_on_user_error
+from experiments.huge_pages import restart_with_huge_pages
 from experiments.results import inputs
 
 Row = dict[str, Any]
@@ -255,4 +256,5 @@ def _opened(output: str | None) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     main()

@@ -12,6 +12,7 @@ from experiments.benchmark.measure import measure
 from experiments.benchmark.measurement import Measurement, by_section
 from experiments.benchmark.options import Options
 from experiments.errors import UserError, exit_on_user_error
+from experiments.huge_pages import restart_with_huge_pages
 from experiments.results.environment import environment
 
 
@@ -59,4 +60,5 @@ def _write(result: record.Record, chosen: Options, not_measured: list[str]) -> N
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     main()

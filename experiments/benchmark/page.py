@@ -54,7 +54,8 @@ def replace_between(path: pathlib.Path, begin: str, end: str, lines: Sequence[st
 
 def _where(provenance: Provenance) -> str:
     where = provenance.environment
+    pages = ", with huge pages" if "hugetlb=1" in (where.get("glibc_tunables") or "") else ""
     return (
         f"Measured on {where['num_devices']} x {where['device']} ({where['platform']}, {where['machine']}) with jax "
-        f"{where['jax']} and flax {where['flax']}, at commit {where['commit']}, {provenance.repeats} times."
+        f"{where['jax']} and flax {where['flax']}, at commit {where['commit']}, {provenance.repeats} times{pages}."
     )

@@ -1,5 +1,6 @@
 """Hardware, versions and commit."""
 
+import os
 import pathlib
 import platform
 import subprocess
@@ -21,6 +22,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "flax": flax.__version__,
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES"),
         "commit": _commit(),
     }
 

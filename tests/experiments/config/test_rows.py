@@ -163,6 +163,8 @@ def recipe(name):
 TRAINED = [
     "digits:alpha_f_p4_cnn",
     *RECIPES,
+    "rotmnist:z2_cnn_turned",
+    "rotmnist:p4_cnn_wide",
     "cifar10:z2m_sa",
     "cifar10:vit_p4m",
     "pcam:r4_sa",

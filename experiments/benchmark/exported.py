@@ -24,6 +24,7 @@ from experiments.benchmark.measure import time_in_turn
 from experiments.benchmark.measurement import Spread
 from experiments.benchmark.page import PAGE, replace_between
 from experiments.errors import Parser, UserError, did_you_mean, exit_on_user_error
+from experiments.huge_pages import restart_with_huge_pages
 from experiments.results.environment import environment
 from gequi_jax import export, models
 
@@ -159,4 +160,5 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     main()

@@ -40,7 +40,9 @@ def _config(name: str) -> Config:
     try:
         return load_config(name)
     except UserError:
-        return load_config("default")  # small models and other groups have no file of their own
+        config = load_config("default")  # small models, networks for volumes and other groups have no row of their own
+        config.augmentation = ()
+        return config
 
 
 def step_program(name: str, batch_size: int, **overrides: Any) -> Program:

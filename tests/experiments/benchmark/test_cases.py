@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -51,6 +52,15 @@ def test_training_steps_stand_beside_pytorch_where_there_is_an_interpreter(tmp_p
     full = {case.setting["model"]: case for case in cases.sections(False, tmp_path / "python")["training step"]()}
     assert [full[name].setting["batch"] for name in ("rotmnist_p4_cnn", "rotmnist_r4_sa")] == [128, 8]
     assert sum("PyTorch" in case.contenders for case in full.values()) == 3
+
+
+@pytest.mark.parametrize("section", [name for name in cases.sections(True) if "step" in name])
+def test_a_step_of_every_section_can_be_traced(section):
+    case = next(cases.sections(True)[section]())
+    for contender in case.contenders.values():
+        program = contender.make()
+        state, _ = jax.eval_shape(program.function, *program.arguments)
+        assert jax.tree.structure(state) == jax.tree.structure(program.arguments[0])
 
 
 @pytest.mark.slow

@@ -12,9 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import report
 from experiments.errors import Parser, UserError, exit_on_user_error
 from experiments.results import summary
+from experiments.results.commands import command
 from experiments.runs import Run, load_run
 from gequi_jax import export, models
 
@@ -68,7 +68,7 @@ def metrics(run: Run) -> dict[str, Any]:
         "dataset": finished["dataset"],
         "seed": run.config.seed,
         "epochs": finished["epochs"],
-        "command": report.command(finished),
+        "command": command(finished),
     }
 
 

@@ -105,7 +105,7 @@ def merge_seeds(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def _merged(results: list[dict[str, Any]]) -> dict[str, Any]:
     accuracies = [accuracy for result in results for accuracy in result["test_accuracy_by_seed"]]
     changes = [result["equivariance"] for result in results if result.get("equivariance")]
-    turned = [result.get("quarter_turn_accuracy") for result in results]
+    turned = [result["quarter_turn_accuracy"] for result in results if result.get("quarter_turn_accuracy")]
     commits = sorted({result["environment"]["commit"] or "" for result in results})
     return {
         **results[0],
@@ -116,7 +116,7 @@ def _merged(results: list[dict[str, Any]]) -> dict[str, Any]:
         "test_accuracy_by_seed": accuracies,
         "test_accuracy_std": statistics.stdev(accuracies),
         "test_accuracy_interval": None,
-        "quarter_turn_accuracy": np.mean(turned, axis=0).tolist() if None not in turned else None,
+        "quarter_turn_accuracy": np.mean(turned, axis=0).tolist() if len(turned) == len(results) else None,
         "test_metrics_by_seed": [result["test_metrics"] for result in results if result.get("test_metrics")],
         "validation_by_run": [value for result in results for value in result["validation_by_run"]],
         "averages": _merged_averages([result["averages"] for result in results]),

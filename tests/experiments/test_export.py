@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import data, export, report
+from experiments import data, export
 from experiments.config import default_config
 from experiments.config.loading import load_config
 from experiments.runs import Run
@@ -66,7 +66,7 @@ def finished_run(tmp_path, monkeypatch):
     """A finished run of which the command sees the summary and the network."""
     run = run_of("digits_alpha_f_p4_cnn", tmp_path)
     monkeypatch.setattr(export, "load_run", lambda workdir: run)
-    monkeypatch.setattr(report, "command", lambda finished: "python -m experiments.main")
+    monkeypatch.setattr(export, "command", lambda finished: "python -m experiments.main")
     (tmp_path / "summary.json").write_text('{"num_test": 360, "dataset": "digits", "epochs": 30}')
     return run
 

@@ -21,7 +21,8 @@ the test split once, at the end; the program counts these reads, and those of la
 """
 _OVERVIEW = """\
 Published: "test" where the published code is known to select the epoch on the test set, which makes a number optimistic.
-Difference: our error minus the published one. Settings: in what the run departs from the settings of its row.
+Difference: our error minus the published one, for runs on all training images. Settings: in what the run departs from the
+settings of its row.
 """
 _PLOT = """\
 ![Test errors on rotated MNIST against parameters and against operations of training]({})
@@ -132,18 +133,19 @@ def _overview(records: Records) -> Iterator[list[str]]:
         record, published = records[name], rows.find(row)
         error = published.published_error if published else None
         ours = 100 - 100 * record["test_accuracy"]
-        changed = [field for field in tables.changes_of_settings(record, row) if field != "num_epochs"]
+        changed = tables.changes_of_settings(record, row)
+        comparable = error is not None and "num_train" not in changed
         epochs = rows.config_of(published).num_epochs if published else record["epochs"]
         yield [
             f"`{row}`",
             "" if error is None else f"{error:.2f}{' (test)' if published and published.is_published_on_test else ''}",
             f"{ours:.2f}{_spread(record)}",
-            "" if error is None else f"{ours - error:+.2f}",
+            f"{ours - error:+.2f}" if comparable else "",
             _score(record),
             str(len(record["seeds"])),
             str(epochs) if record["epochs"] == epochs else f"{record['epochs']} of {epochs}",
             f"{record['parameters']:,}",
-            f"other {', '.join(changed)}" if changed else "",
+            ", ".join(f"{field}={value}" for field, value in changed.items() if field != "num_epochs"),
         ]
 
 
@@ -204,14 +206,14 @@ def _sorted(records: Records) -> list[tuple[str, Record]]:
 
 
 def _run_cells(name: str, record: Record) -> list[str]:
-    info = models.model_info(record["model"])
+    info = None if record["config"]["model_overrides"] else models.model_info(record["model"])
     accuracy = 100 * record["test_accuracy"]
     validation = [value for value in record.get("validation_by_run", ()) if value is not None]
     environment, changes = record["environment"], record.get("equivariance")
     return [
         f"{name}{SHORT if is_short(record) else ''}",
         record["dataset"],
-        "" if info.reported_metric is None else f"{info.reported_metric:g}",
+        "" if info is None or info.reported_metric is None else f"{info.reported_metric:g}",
         f"{accuracy:.2f}{_spread(record)}",
         f"{100 - accuracy:.2f}{_spread(record)}",
         f"{statistics.fmean(validation):.4f}" if validation else "",
@@ -219,7 +221,7 @@ def _run_cells(name: str, record: Record) -> list[str]:
         str(len(record["seeds"])),
         str(record["test_reads"]),
         f"{record['parameters']:,}",
-        "" if info.reported_params is None else f"{info.reported_params:,}",
+        "" if info is None or info.reported_params is None else f"{info.reported_params:,}",
         str(record["epochs"]),
         f"{record['num_train']:,}",
         "" if changes is None else f"{max(changes['relative']):.1e} ({changes['group']})",

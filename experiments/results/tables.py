@@ -5,8 +5,8 @@ from typing import Any
 
 from experiments.config import rows, saved, schema
 
-# A run belongs to a row if these are those of the row: the network and what it learned from.
-_NETWORK_AND_DATA = ("model", "model_overrides", "dataset", "downscale", "num_train", "augmentation", "class_weights")
+# A run belongs to a row if these are those of the row: the network and the images.
+_NETWORK_AND_DATA = ("model", "model_overrides", "dataset", "downscale", "augmentation", "class_weights")
 # These may differ between runs of the same training.
 _OF_THE_RUN = (schema.FREE_ON_RESUME - {"num_epochs"}) | {"seed", "num_seeds"}
 

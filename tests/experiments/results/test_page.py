@@ -47,7 +47,9 @@ def test_the_overview_has_the_run_that_follows_the_row_best():
     assert (row["error"], row["published error"], row["difference"]) == ("1.90 ± 0.10", "2.05 (test)", "-0.15")
     assert (row["seeds"], row["epochs"], row["settings"]) == ("3", "100", "")
     (row,) = rows_of(page.render({"short": runs["short"]}), "`rotmnist:p4_cnn`")
-    assert (row["epochs"], row["settings"]) == ("30 of 100", "other schedule")
+    assert (row["epochs"], row["settings"]) == ("30 of 100", "schedule=cosine")
+    (row,) = rows_of(page.render({"other data": runs["other data"]}), "`rotmnist:p4_cnn`")
+    assert (row["difference"], row["settings"]) == ("", "num_train=100")
     assert not rows_of(page.render({"other": runs["other network"]}), "`rotmnist:p4_cnn`")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.config import saved
+from experiments.config import default_config, saved
 from experiments.errors import UserError
 from experiments.results import summary
 from experiments.results.inputs import evaluations, test_reads
@@ -151,7 +151,8 @@ def record_of(result: dict[str, Any], command: str) -> dict[str, Any]:
         "metric": metric,
         "scores": _scores(result, metric),
         "command": command,
-        "config": result["config"],
+        # Where the data lay is of that machine.
+        "config": {**result["config"], "data_dir": default_config().data_dir},
     }
 
 

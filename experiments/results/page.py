@@ -129,18 +129,18 @@ _OVERVIEW_COLUMNS = (
 
 
 def _overview(records: Records) -> Iterator[list[str]]:
-    for row, name in tables.overview(records):
-        record, published = records[name], rows.find(row)
-        error = published.published_error if published else None
-        ours = 100 - 100 * record["test_accuracy"]
-        changed = tables.changes_of_settings(record, row)
-        comparable = error is not None and "num_train" not in changed
-        epochs = rows.config_of(published).num_epochs if published else record["epochs"]
+    for name, recorded in tables.overview(records):
+        record, row = records[recorded], rows.find(name)
+        assert row is not None
+        published, ours = row.published_error, 100 - 100 * record["test_accuracy"]
+        selection = " (test)" if row.is_published_on_test else ""
+        changed = tables.changes_of_settings(record, name)
+        epochs = rows.config_of(row).num_epochs
         yield [
-            f"`{row}`",
-            "" if error is None else f"{error:.2f}{' (test)' if published and published.is_published_on_test else ''}",
+            f"`{name}`",
+            "" if published is None else f"{published:.2f}{selection}",
             f"{ours:.2f}{_spread(record)}",
-            f"{ours - error:+.2f}" if comparable else "",
+            "" if published is None or "num_train" in changed else f"{ours - published:+.2f}",
             _score(record),
             str(len(record["seeds"])),
             str(epochs) if record["epochs"] == epochs else f"{record['epochs']} of {epochs}",

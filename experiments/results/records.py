@@ -19,10 +19,11 @@ def save(records: Mapping[str, Mapping[str, Any]], folder: pathlib.Path) -> None
       records: as of `collecting.record_of`; a name may be a path.
       folder: where they lie.
     """
+    for name in records:
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name, record in records.items():
         path = folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
         path.write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -125,9 +125,10 @@ def test_runs_of_one_folder_that_differ_in_their_seeds_are_a_line(tmp_path):
     assert f"- p4: `for seed in 0 1 2; do {command} {workdir}; done`" in output.read_text()
     # Another setting, and a seed that is there twice, are not the same run.
     write_seed(3, 0.5, learning_rate=0.1)
+    write_seed(0, 0.6, folder="p4/a_first_one", learning_rate=0.2)
     write_seed(0, 0.9, folder="twice/first")
     write_seed(0, 0.9, folder="twice/second")
-    assert sorted(page()) == ["p4", "p4/seed_3", "twice/first", "twice/second"]
+    assert sorted(page()) == ["p4", "p4/a_first_one", "p4/seed_3", "twice/first", "twice/second"]
 
 
 def test_averages_over_a_group_that_every_seed_has(tmp_path):

@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Each may import those before it.
 LAYERS = [
     "errors",
+    "huge_pages",
     "config",
     "data",
     "trained",

@@ -196,7 +196,7 @@ def test_evaluation_on_a_set_and_on_the_test_split(finished, capsys, tmp_path):
     assert held_out["test_reads"] is None
     assert held_out["metrics"]["auc"]["value"] == pytest.approx(best["validation_auc_by_seed"][0], abs=1e-6)
     averaged = evaluate.evaluate(workdir, split="validation", over_group="p4")
-    kept = collecting.collect(workdir.parent)[workdir.name]
+    kept = collecting.collect(workdir)["."]
     assert kept["averages"] == {"p4": {"validation": [averaged["metrics"]["accuracy"]["value"]]}}
     assert kept["test_reads"] == 2
     with pytest.raises(UserError, match="--split train"):

@@ -29,13 +29,14 @@ def run_of(name: str, workdir) -> Run:
     return Run(workdir, config, build.model_group(config), model, accuracy, preprocessing, labels)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name == "digits_alpha_f_p4_cnn" else pytest.param(name, marks=pytest.mark.slow)
-        for name in models.list_models(pretrained=True)
-    ],
-)
+def cost(name: str) -> list[pytest.MarkDecorator]:
+    """Where the accuracy of a network is measured: transformers read all test digits in minutes, others in seconds."""
+    if name == "digits_alpha_f_p4_cnn":
+        return []
+    return [pytest.mark.full_size if "_vit_" in name else pytest.mark.slow]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=cost(name)) for name in models.list_models(pretrained=True)])
 def test_pretrained_weights_have_the_recorded_accuracy_on_the_recorded_test_set(name, tmp_path):
     run = run_of(name, tmp_path)
     if not name.startswith("digits_"):

@@ -81,11 +81,19 @@ def test_reads(workdir: pathlib.Path) -> int:
 
 
 def keep_evaluation(workdir: pathlib.Path, measured: dict[str, Any]) -> None:
-    """Appends the metrics that a finished run has on one of its own splits, without their intervals."""
+    """Appends the metrics that a finished run has on one of its own splits, without their intervals.
+
+    Raises:
+      UserError: the directory cannot be written.
+    """
     kept = {name: measured[name] for name in ("split", "over_group", "over_seeds", "num_images")}
     kept["metrics"] = {name: metric["value"] for name, metric in measured["metrics"].items()}
-    with (workdir / EVALUATIONS).open("a") as file:
-        file.write(json.dumps(kept) + "\n")
+    path = workdir / EVALUATIONS
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(kept) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); evaluate a copy of the run") from error
 
 
 def evaluations(workdir: pathlib.Path) -> list[dict[str, Any]]:
